@@ -1,0 +1,1 @@
+"""The blueprint: a spec with every number resolved."""

@@ -1,0 +1,103 @@
+"""The blueprint: everything about a run that can be known before it, as plain numbers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from maquette.shapes import GPTShape
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFacts:
+    """What one split of one source holds after preparation."""
+
+    documents: int
+    tokens: int
+    bytes: int
+    words: int | None = None  # counted as the papers do, where a source defines it
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What the prepared data says: source name -> split ("train", "validation", "test") -> facts."""
+
+    vocabulary: int
+    sources: dict[str, dict[str, SplitFacts]]
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePlan:
+    """The learning rate over the run, as a multiple of the peak; all in steps."""
+
+    kind: Literal["cosine", "linear", "constant", "wsd"]
+    warmup_steps: int
+    decay_steps: int  # the last steps, in which the rate falls; 0 for constant
+    final_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerPlan:
+    """The optimizer's numbers. `muon_learning_rate` and `momentum` are None for AdamW."""
+
+    kind: Literal["adamw", "muon"]
+    learning_rate: float
+    weight_decay: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    muon_learning_rate: float | None
+    momentum: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """The run, step by step: every interval resolved to a number of steps."""
+
+    steps: int
+    epochs: float
+    batch_size: int  # windows a step
+    accumulation: int
+    windows_per_epoch: int
+    tokens_per_step: int
+    tokens: int
+    schedule: SchedulePlan
+    optimizer: OptimizerPlan
+    gradient_clip: float | None
+    evaluate_every: int
+    evaluate_windows: int
+    patience: int | None
+    sample_every: int
+    sample_prompt: str
+    sample_tokens: int
+    sample_temperature: float
+    sample_top_k: int | None
+    checkpoint_every: int
+    checkpoint_keep: int
+    precision: Literal["auto", "float32", "bf16", "fp16"]
+    compile: bool | Literal["auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What the run takes, whatever the machine. Activations are those of one micro-batch."""
+
+    flops_per_token: int  # forward and backward
+    flops: int  # the whole run
+    weights_bytes: int
+    gradients_bytes: int
+    optimizer_bytes: int
+    activations_bytes: int
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A spec with every number resolved. Written to `blueprint.json`."""
+
+    name: str
+    seed: int
+    tokenizer: Literal["bytes", "bpe"]
+    shape: GPTShape
+    facts: DataFacts
+    parameters: dict[str, int]  # part -> count; the parts add up to "total"
+    train: TrainPlan
+    costs: Costs

@@ -1,0 +1,1 @@
+"""Models, assembled from parts that take numbers."""

@@ -1,0 +1,1 @@
+"""Runs: directories that anyone can read."""
