@@ -3,25 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from maquette.facts import DataFacts
 from maquette.shapes import GPTShape
-
-
-@dataclass(frozen=True, slots=True)
-class SplitFacts:
-    """What one split of one source holds after preparation."""
-
-    documents: int
-    tokens: int
-    bytes: int
-    words: int | None = None  # counted as the papers do, where a source defines it
-
-
-@dataclass(frozen=True, slots=True)
-class DataFacts:
-    """What the prepared data says: source name -> split ("train", "validation", "test") -> facts."""
-
-    vocabulary: int
-    sources: dict[str, dict[str, SplitFacts]]
 
 
 @dataclass(frozen=True, slots=True)
