@@ -1,4 +1,4 @@
-"""What prepared data says, as plain numbers: data counts them, the blueprint is computed from them."""
+"""What prepared data says, as plain numbers: data counts, the blueprint computes from it."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class SplitFacts:
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """Source name -> split ("train", "validation", "test") -> facts, and the size of the vocabulary."""
+    """The vocabulary's size; source name -> split ("train", "validation", "test") -> facts."""
 
     vocabulary: int
     sources: dict[str, dict[str, SplitFacts]]
