@@ -7,6 +7,7 @@
     ├── DataError            a file, folder or hub data set can't be used
     ├── RunError             no such run, or a run in the wrong state
     │   └── CheckpointError  a checkpoint is missing or damaged
+    ├── DamagedError         a file isn't what its manifest says it was
     └── TrainingError        training had to stop: not finite, out of memory
 
 The message says what is wrong, where, and which value; `hint` says how to mend it.
@@ -52,6 +53,10 @@ class RunError(MaquetteError):
 
 class CheckpointError(RunError):
     """A checkpoint is missing, damaged, or belongs to another model."""
+
+
+class DamagedError(MaquetteError):
+    """A file is missing or isn't what its manifest says; the message names it and how."""
 
 
 class TrainingError(MaquetteError):

@@ -1,0 +1,373 @@
+"""The one module that writes to disk durably: what it has written survives a kill and a power cut.
+
+A file or folder is written under a temporary name (`.tmp-...`, beside its place), synced, renamed,
+and then the folder that holds it is synced. So a reader finds the old content or the new, never a
+third thing. A folder carries `manifest.json`: size and SHA-256 of each file, and its own checksum.
+
+Errors from the operating system become RunError with the path and the cause, and nothing
+half-written stays behind. Standard library only.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from maquette.errors import DamagedError, RunError
+
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
+_RESERVED = ("format", "files", "checksum")
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+
+_HINTS = {
+    errno.ENOSPC: "free some space on that disk, then try again",
+    errno.EDQUOT: "your disk quota is used up; free some space, then try again",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "that file system is read-only; choose another folder",
+    errno.EIO: "the disk reports an error; look after it before you trust it with more",
+    errno.ENOENT: "the folder is gone; was it moved or deleted?",
+}
+
+
+@contextlib.contextmanager
+def os_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn an OSError inside into a RunError: `can't {action} {path}: {cause}`."""
+    try:
+        yield
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        hint = _HINTS.get(error.errno or 0)
+        raise RunError(f"can't {action} {path}: {cause}", hint=hint) from error
+
+
+def write_text(path: Path, text: str, *, sync: bool = True) -> None:
+    """Replace a file's content in one step, durably.
+
+    With `sync=False` the step is still atomic for readers, but a power cut may undo or damage it:
+    for what is written every second and can be rebuilt. Raises RunError.
+    """
+    with os_errors("write", path):
+        temporary = _temporary(path)
+        try:
+            _write_new(temporary, text.encode(), sync=sync)
+            os.replace(temporary, path)  # noqa: PTH105 - the call whose order matters, spelled out
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if sync:
+            sync_folder(path.parent)
+
+
+def write_json(path: Path, value: object, *, sync: bool = True) -> None:
+    """Replace a file with indented JSON; numbers that aren't finite become null."""
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n", sync=sync)
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its missing parents, durably. Fine if it is there. Raises RunError."""
+    with os_errors("create", path):
+        missing = []
+        place = path
+        while not place.is_dir():
+            missing.append(place)
+            place = place.parent
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+
+
+def commit_folder(
+    folder: Path, fill: Callable[[Path], None], *, extra: dict[str, Any] | None = None
+) -> int:
+    """Make a folder whole or not at all: `fill` writes files into the temporary folder it is given.
+
+    `extra` goes into the manifest beside the files' sizes and checksums. The folder must not be
+    there yet; its parents are created. Returns the bytes of all files, the manifest among them.
+    Raises RunError, and whatever `fill` raises, after having removed the temporary folder.
+    """
+    extra = extra or {}
+    assert not set(extra) & set(_RESERVED), "these keys belong to the manifest"
+    if os.path.lexists(folder):
+        raise RunError(f"can't write {folder}: it is there already")
+    make_folder(folder.parent)
+    temporary = _temporary(folder)
+    with os_errors("write", folder):
+        try:
+            temporary.mkdir()
+            fill(temporary)
+            files = {name: _sync_and_measure(temporary / name) for name in _files(temporary)}
+            text = _render({"format": 1, **extra, "files": files})
+            _write_new(temporary / MANIFEST, text.encode(), sync=True)
+            for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
+                sync_folder(inner)
+            sync_folder(temporary)
+            os.rename(temporary, folder)  # noqa: PTH104 - the commit
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(folder.parent)
+    return sum(int(file["size"]) for file in files.values()) + len(text.encode())
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder so that no half of it is ever found under its name. Raises RunError."""
+    with os_errors("remove", folder):
+        temporary = _temporary(folder)
+        os.rename(folder, temporary)  # noqa: PTH104
+        sync_folder(folder.parent)
+        shutil.rmtree(temporary)
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what killed writers left here. Only for whoever holds the lock on this folder."""
+    with os_errors("clean up", folder):
+        for path in folder.glob(f"{TEMPORARY}*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's manifest, after the quick checks: its own checksum, and every file's size.
+
+    Raises DamagedError, which names the file and what is wrong with it.
+    """
+    path = folder / MANIFEST
+    try:
+        text = path.read_bytes().decode()
+        manifest: dict[str, Any] = json.loads(text)
+        whole = isinstance(manifest, dict) and _render(manifest) == text
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing") from None
+    except OSError as error:
+        raise DamagedError(f"{path} can't be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path} is damaged: it isn't JSON ({error})") from None
+    if not whole:
+        raise DamagedError(f"{path} is damaged: its own checksum differs")
+    for name, file in manifest["files"].items():
+        try:
+            size = (folder / name).stat().st_size
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            what = "is missing" if gone else f"can't be read: {error.strerror}"
+            raise DamagedError(f"{folder / name} {what}") from None
+        if size != file["size"]:
+            raise DamagedError(
+                f"{folder / name} is damaged: it has {size:,} bytes instead of {file['size']:,}"
+            )
+    return manifest
+
+
+def verify_folder(folder: Path) -> dict[str, Any]:
+    """The folder's manifest, after reading every file and comparing its checksum.
+
+    Raises DamagedError, which names the file and what is wrong with it.
+    """
+    manifest = read_manifest(folder)
+    for name, file in manifest["files"].items():
+        path = folder / name
+        try:
+            digest = _digest(path)
+        except OSError as error:
+            raise DamagedError(f"{path} can't be read: {error.strerror}") from error
+        if digest != file["sha256"]:
+            raise DamagedError(f"{path} is damaged: its checksum differs from the manifest's")
+    return manifest
+
+
+class Appender:
+    """Writes JSON objects to the end of a file, one a line, each in one system call.
+
+    A reader sees a row as soon as `append` returns, and a kill loses none; `flush(sync=True)` also
+    saves them from a power cut. Opening cuts off a torn last line. Not for two writers at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with os_errors("write", path):
+            new = not path.exists()
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
+            try:
+                self._size = _whole_lines(self._file)
+                os.ftruncate(self._file, self._size)
+                if new:
+                    sync_folder(path.parent)
+            except BaseException:
+                os.close(self._file)
+                raise
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one row; numbers that aren't finite become null. Raises RunError."""
+        line = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) + "\n"
+        with os_errors("write", self.path):
+            os.lseek(self._file, self._size, os.SEEK_SET)
+            try:
+                self._size += _write_all(self._file, line.encode())
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, self._size)  # half a row is worse than none
+                raise
+
+    def flush(self, *, sync: bool = False) -> None:
+        """Rows are with the system already; with `sync`, wait until they are on the disk."""
+        if sync:
+            with os_errors("write", self.path):
+                os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> "Appender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file, one a line; lines that aren't whole are passed over.
+
+    Memory stays flat. A file that isn't there has no rows. Raises RunError.
+    """
+    with contextlib.suppress(FileNotFoundError), _opened(path) as file:
+        for line in file:
+            row = _row(line)
+            if row is not None:
+                yield row
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    if os.name == "nt":  # Windows has no such call; NTFS journals its names
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Iterator[bytes]]:
+    try:
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunError(f"can't read {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _write_new(path: Path, data: bytes, *, sync: bool) -> None:
+    # os.open and 0o666 rather than tempfile, whose 0600 would ignore the user's umask.
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+    try:
+        _write_all(handle, data)
+        if sync:
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_all(handle: int, data: bytes) -> int:
+    rest = memoryview(data)
+    while rest:  # a disk that fills up takes a part first, and refuses the next
+        rest = rest[os.write(handle, rest) :]
+    return len(data)
+
+
+def _files(folder: Path) -> list[str]:
+    paths = [path for path in folder.rglob("*") if not path.is_dir()]
+    assert all(path.is_file() and not path.is_symlink() for path in paths), "plain files only"
+    names = sorted(path.relative_to(folder).as_posix() for path in paths)
+    assert MANIFEST not in names, "the manifest is written here"
+    return names
+
+
+def _sync_and_measure(path: Path) -> dict[str, Any]:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"size": file.tell(), "sha256": digest}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _render(manifest: dict[str, Any]) -> str:
+    """The one text that a manifest can have, so that any changed bit in it shows."""
+    content = {key: value for key, value in manifest.items() if key != "checksum"}
+    canonical = json.dumps(content, allow_nan=False)
+    content["checksum"] = hashlib.sha256(canonical.encode()).hexdigest()
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+def _whole_lines(handle: int) -> int:
+    """Bytes up to the end of the last whole row, reading backwards in blocks."""
+    end = os.lseek(handle, 0, os.SEEK_END)
+    while end > 0:
+        start = _line_start(handle, end)
+        line = _read_at(handle, start, end - start)
+        if line.endswith(b"\n") and _row(line) is not None:
+            return end
+        end = start
+    return 0
+
+
+def _line_start(handle: int, end: int) -> int:
+    position = end - 1  # the line's own newline doesn't count
+    while position > 0:
+        block_start = max(0, position - 65536)
+        newline = _read_at(handle, block_start, position - block_start).rfind(b"\n")
+        if newline >= 0:
+            return block_start + newline + 1
+        position = block_start
+    return 0
+
+
+def _read_at(handle: int, start: int, count: int) -> bytes:
+    os.lseek(handle, start, os.SEEK_SET)
+    parts = []
+    while count > 0 and (part := os.read(handle, count)):
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and line.endswith(b"\n") else None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
