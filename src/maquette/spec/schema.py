@@ -1,8 +1,12 @@
-"""The spec's schema: what a person may write, with every default, unit and bound."""
+"""The spec's schema: what a person may write, with every default, unit and bound.
+
+Types are strict: `"6"`, `6.0` and `yes` are neither a whole number nor true. What concerns
+several keys at once is in `checks.py`.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from maquette.shapes import Mlp, Norm, Position
 
@@ -14,8 +18,22 @@ class Part(BaseModel):
     """A part of a spec: frozen, and closed to keys that it doesn't know."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
     )
+
+
+class _Kind:
+    """Fills in `kind` where a mapping leaves it out: `optimizer: {weight_decay: 0.01}`."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def __call__(self, value: object) -> object:
+        return {"kind": self.kind, **value} if isinstance(value, dict) else value
 
 
 class GPTModel(Part):
@@ -23,17 +41,17 @@ class GPTModel(Part):
 
     family: Literal["gpt"] = "gpt"
     """The model family."""
-    depth: int = Field(6, ge=1, le=256)
+    depth: int = Field(default=6, ge=1, le=256)
     """Blocks, one after another."""
-    width: int = Field(256, ge=8, le=65536)
+    width: int = Field(default=256, ge=8, le=65536)
     """Channels of the residual stream."""
-    heads: int = Field(4, ge=1, le=1024)
+    heads: int = Field(default=4, ge=1, le=1024)
     """Attention heads; must divide `width`."""
-    kv_heads: int | None = Field(None, ge=1, le=1024)
+    kv_heads: int | None = Field(default=None, ge=1, le=1024)
     """Key/value heads shared by groups of query heads (grouped-query attention); as `heads`."""
-    hidden: int | None = Field(None, ge=8, le=1048576)
+    hidden: int | None = Field(default=None, ge=8, le=1048576)
     """Feed-forward channels; 4 x width, or for swiglu 8/3 x width rounded up to 64."""
-    context: int = Field(256, ge=2, le=1048576)
+    context: int = Field(default=256, ge=2, le=1048576)
     """Tokens that the model sees at once."""
     position: Position = "rope"
     """`learned` position embeddings (GPT-2) or `rope`, rotary ones (Llama)."""
@@ -49,9 +67,9 @@ class GPTModel(Part):
     """The output layer shares the token embedding's weights."""
     dropout: Fraction = 0.0
     """Chance that an activation is dropped in training; 0.1 to 0.2 for small data."""
-    rope_base: float = Field(10000.0, gt=1)
+    rope_base: float = Field(default=10000.0, gt=1)
     """Base of the rotary frequencies."""
-    norm_epsilon: float = Field(1e-5, gt=0, le=0.01)
+    norm_epsilon: float = Field(default=1e-5, gt=0, le=0.01)
     """Added to the variance in norms."""
 
 
@@ -67,8 +85,13 @@ class BPETokenizer(Part):
 
     kind: Literal["bpe"]
     """The tokenizer."""
-    vocabulary: int = Field(4096, ge=257, le=1_000_000)
+    vocabulary: int = Field(default=4096, ge=257, le=1_000_000)
     """Token ids, the 256 bytes and the special tokens among them."""
+
+
+Tokenizer = Annotated[
+    BytesTokenizer | BPETokenizer, Field(discriminator="kind"), BeforeValidator(_Kind("bytes"))
+]
 
 
 class StoriesSource(Part):
@@ -76,10 +99,13 @@ class StoriesSource(Part):
 
     kind: Literal["stories"]
     """The source."""
-    stories: int = Field(20_000, ge=100, le=5_000_000)
+    stories: int = Field(default=20_000, ge=100, le=5_000_000)
     """Training stories; validation and test get a twentieth of it each, none seen in training."""
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Another seed, other stories."""
+
+
+Paths = str | Annotated[list[str], Field(min_length=1, max_length=1000)]
 
 
 class FilesSource(Part):
@@ -87,15 +113,15 @@ class FilesSource(Part):
 
     kind: Literal["files"]
     """The source."""
-    path: str | list[str]
+    path: Paths
     """A file, a glob such as `texts/**/*.txt`, or a list of them; relative to the spec."""
-    separator: str | None = Field(None, min_length=1, max_length=1000)
+    separator: str | None = Field(default=None, min_length=1, max_length=1000)
     """Text between documents inside a file, such as `<|endoftext|>`; without it a file is one."""
-    validation_path: str | list[str] | None = None
+    validation_path: Paths | None = None
     """Files held out for validation; without it, `validation_fraction` is held out."""
-    test_path: str | list[str] | None = None
+    test_path: Paths | None = None
     """Files of the test split, if there is one."""
-    validation_fraction: float = Field(0.1, gt=0, lt=0.9)
+    validation_fraction: float = Field(default=0.1, gt=0, lt=0.9)
     """Share held out by document, seeded; of a single document, its last part."""
 
 
@@ -119,23 +145,23 @@ class HubSource(Part):
     """The source."""
     dataset: str = Field(min_length=1, max_length=200, pattern=r"^[\w.-]+(/[\w.-]+)?$")
     """Its name, such as `roneneldan/TinyStories`."""
-    config: str | None = Field(None, max_length=200)
+    config: str | None = Field(default=None, max_length=200)
     """Its configuration, where it has several."""
-    split: str = Field("train", max_length=100)
+    split: str = Field(default="train", max_length=100)
     """The split to train on."""
-    validation_split: str | None = Field(None, max_length=100)
+    validation_split: str | None = Field(default=None, max_length=100)
     """The split to validate on; without it, `validation_fraction` of the documents."""
-    test_split: str | None = Field(None, max_length=100)
+    test_split: str | None = Field(default=None, max_length=100)
     """The test split, if there is one."""
-    field: str = Field("text", max_length=100)
+    field: str = Field(default="text", max_length=100)
     """The column that holds the text."""
-    revision: str | None = Field(None, max_length=100)
+    revision: str | None = Field(default=None, max_length=100)
     """A commit or tag, to pin the data."""
     streaming: bool = False
     """Read over the network while preparing instead of downloading first."""
-    max_documents: int | None = Field(None, ge=1)
+    max_documents: int | None = Field(default=None, ge=1)
     """Stop after so many documents of each split."""
-    validation_fraction: float = Field(0.01, gt=0, lt=0.9)
+    validation_fraction: float = Field(default=0.01, gt=0, lt=0.9)
     """Share of documents held out where the data set has no validation split."""
 
 
@@ -144,25 +170,27 @@ Source = Annotated[
 ]
 
 
+def _stories() -> dict[str, Source]:
+    return {"stories": StoriesSource(kind="stories")}
+
+
 class Data(Part):
     """What the model reads."""
 
-    sources: dict[Name, Source] = Field(
-        default_factory=lambda: {"stories": StoriesSource(kind="stories")}, min_length=1
-    )
+    sources: dict[Name, Source] = Field(default_factory=_stories, min_length=1, max_length=64)
     """Named sources; an epoch reads every window of every source once."""
 
 
 class OptimizerPart(Part):
     """What both optimizers share."""
 
-    weight_decay: float = Field(0.1, ge=0, le=10)
+    weight_decay: float = Field(default=0.1, ge=0, le=10)
     """Decay of matrices; norms, biases and gains are left alone."""
     beta1: Fraction = 0.9
     """Memory of the gradient's mean."""
     beta2: Fraction = 0.95
     """Memory of the gradient's square."""
-    epsilon: float = Field(1e-8, gt=0, le=1)
+    epsilon: float = Field(default=1e-8, gt=0, le=1)
     """Added to the denominator."""
 
 
@@ -178,10 +206,13 @@ class Muon(OptimizerPart):
 
     kind: Literal["muon"]
     """The optimizer."""
-    muon_learning_rate: float = Field(0.02, gt=0, le=10)
+    muon_learning_rate: float = Field(default=0.02, gt=0, le=10)
     """Peak learning rate of the matrices; `learning_rate` is that of the rest."""
     momentum: Fraction = 0.95
     """Momentum of the matrices (Nesterov)."""
+
+
+Optimizer = Annotated[AdamW | Muon, Field(discriminator="kind"), BeforeValidator(_Kind("adamw"))]
 
 
 class Schedule(Part):
@@ -189,67 +220,67 @@ class Schedule(Part):
 
     kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     """After warmup: cosine or linear decay, constant, or warmup-stable-decay."""
-    warmup_steps: int | None = Field(None, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0)
     """Steps of linear rise from zero; a twentieth of the run, at most 200."""
-    final_fraction: float = Field(0.1, ge=0, le=1)
+    final_fraction: float = Field(default=0.1, ge=0, le=1)
     """The last learning rate as a share of the peak."""
-    decay_fraction: float = Field(0.2, gt=0, le=1)
+    decay_fraction: float = Field(default=0.2, gt=0, le=1)
     """wsd: the share of the run, at its end, that decays."""
 
 
 class Evaluation(Part):
     """Validation during training, on the same windows every time."""
 
-    every: int | None = Field(None, ge=1)
+    every: int | None = Field(default=None, ge=1)
     """Steps between evaluations; a twentieth of the run."""
-    windows: int = Field(128, ge=1)
+    windows: int = Field(default=128, ge=1)
     """Windows of the validation split, spread evenly; all of them when there are fewer."""
-    patience: int | None = Field(None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
     """Stop after so many evaluations in a row without a better loss."""
 
 
 class Sampling(Part):
     """Text written by the model during training."""
 
-    every: int | None = Field(None, ge=1)
+    every: int | None = Field(default=None, ge=1)
     """Steps between samples; a fifth of the run."""
-    prompt: str = Field("", max_length=10_000)
+    prompt: str = Field(default="", max_length=10_000)
     """What the model continues; empty: the start of a document."""
-    max_new_tokens: int = Field(200, ge=1, le=100_000)
+    max_new_tokens: int = Field(default=200, ge=1, le=100_000)
     """Tokens to write."""
-    temperature: float = Field(0.8, ge=0, le=10)
+    temperature: float = Field(default=0.8, ge=0, le=10)
     """0 takes the likeliest token every time; higher is more daring."""
-    top_k: int | None = Field(None, ge=1)
+    top_k: int | None = Field(default=None, ge=1)
     """Draw only from the k likeliest tokens."""
 
 
 class Checkpoints(Part):
     """What is kept on disk while training."""
 
-    every: int | None = Field(None, ge=1)
+    every: int | None = Field(default=None, ge=1)
     """Steps between checkpoints; a tenth of the run."""
-    keep: int = Field(3, ge=2, le=10_000)
+    keep: int = Field(default=3, ge=2, le=10_000)
     """Latest checkpoints to keep; the best one is kept besides."""
 
 
 class Train(Part):
     """How the model learns."""
 
-    steps: int | None = Field(None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; give this or `epochs` (2000 steps when neither is given)."""
-    epochs: float | None = Field(None, gt=0, le=100_000)
+    epochs: float | None = Field(default=None, gt=0, le=100_000)
     """Passes over the training windows; give this or `steps`."""
-    batch_size: int = Field(32, ge=1, le=1_048_576)
+    batch_size: int = Field(default=32, ge=1, le=1_048_576)
     """Windows in one optimizer step."""
-    accumulation: int = Field(1, ge=1, le=65536)
+    accumulation: int = Field(default=1, ge=1, le=65536)
     """Parts that a batch is computed in to save memory; must divide `batch_size`."""
-    learning_rate: float = Field(1e-3, gt=0, le=10)
+    learning_rate: float = Field(default=1e-3, gt=0, le=10)
     """Peak learning rate."""
     schedule: Schedule = Schedule()
     """How the learning rate moves."""
-    optimizer: AdamW | Muon = Field(default=AdamW(), discriminator="kind")
+    optimizer: Optimizer = AdamW()
     """adamw or muon."""
-    gradient_clip: float | None = Field(1.0, gt=0)
+    gradient_clip: float | None = Field(default=1.0, gt=0)
     """Longest gradient (L2 norm over all parameters); null: no clipping."""
     evaluate: Evaluation = Evaluation()
     """Validation during training."""
@@ -262,16 +293,6 @@ class Train(Part):
     compile: bool | Literal["auto"] = "auto"
     """torch.compile; auto: when it saves more time in this run than it costs."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Train":
-        if self.steps is not None and self.epochs is not None:
-            raise ValueError("steps and epochs are both given; keep one of them")
-        if self.batch_size % self.accumulation:
-            raise ValueError(
-                f"accumulation={self.accumulation} does not divide batch_size={self.batch_size}"
-            )
-        return self
-
 
 class Spec(Part):
     """A whole spec."""
@@ -280,11 +301,11 @@ class Spec(Part):
     """Begins the run's id: lower case letters, digits, hyphens."""
     task: Literal["language"] = "language"
     """What the model does."""
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Fixes weights, order of data, dropout and samples."""
     model: GPTModel = GPTModel()
     """The model."""
-    tokenizer: BytesTokenizer | BPETokenizer = Field(default=BytesTokenizer(), discriminator="kind")
+    tokenizer: Tokenizer = BytesTokenizer()
     """How text becomes numbers."""
     data: Data = Data()
     """What the model reads."""

@@ -1,0 +1,93 @@
+"""What one key alone can't say: combinations of keys that are impossible, each with a repair."""
+
+from typing import NamedTuple
+
+from maquette.spec.schema import GPTModel, Spec, Train
+
+
+class Problem(NamedTuple):
+    """An impossible combination. `fields` are dotted names, the one to blame first."""
+
+    fields: tuple[str, ...]
+    text: str
+
+
+def problems(spec: Spec) -> list[Problem]:
+    """Every impossible combination in a spec; empty when it is sound."""
+    return [*_model(spec.model), *_train(spec.train)]
+
+
+def _divisors(number: int) -> list[int]:
+    small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
+    return sorted({*small, *(number // d for d in small)})
+
+
+def _nearest(target: int, choices: list[int]) -> str:
+    """The nearest choice below and the nearest above a target, as '4 or 8'."""
+    below = [c for c in choices if c < target][-1:]
+    above = [c for c in choices if c > target][:1]
+    return " or ".join(map(str, below + above))
+
+
+def _model(model: GPTModel) -> list[Problem]:
+    width, heads, rope = model.width, model.heads, model.position == "rope"
+    found: list[Problem] = []
+    fitting = [d for d in _divisors(width) if not rope or width // d % 2 == 0]
+    if width % heads:
+        repair = f"try {_nearest(heads, fitting)}" if fitting else "make width even"
+        found.append(
+            Problem(
+                ("model.heads", "model.width"),
+                f"model.heads={heads} does not divide model.width={width}; {repair}",
+            )
+        )
+    elif rope and width // heads % 2:
+        repair = f"try heads {_nearest(heads, fitting)}" if fitting else "make width even"
+        found.append(
+            Problem(
+                ("model.heads", "model.width", "model.position"),
+                f"model.heads={heads} gives heads of {width // heads} channels, an odd number, "
+                f"which position: rope can't rotate in pairs; {repair}",
+            )
+        )
+    kv_heads = model.kv_heads
+    if kv_heads is not None and heads % kv_heads:
+        found.append(
+            Problem(
+                ("model.kv_heads", "model.heads"),
+                f"model.kv_heads={kv_heads} does not divide model.heads={heads}; "
+                f"try {_nearest(kv_heads, _divisors(heads))}",
+            )
+        )
+    return found
+
+
+def _train(train: Train) -> list[Problem]:
+    found: list[Problem] = []
+    if train.steps is not None and train.epochs is not None:
+        found.append(
+            Problem(
+                ("train.steps", "train.epochs"),
+                f"train.steps={train.steps} and train.epochs={train.epochs:g} are both given; "
+                "keep one (--set train.steps=null drops it)",
+            )
+        )
+    if train.batch_size % train.accumulation:
+        found.append(
+            Problem(
+                ("train.accumulation", "train.batch_size"),
+                f"train.accumulation={train.accumulation} does not divide "
+                f"train.batch_size={train.batch_size}; "
+                f"try {_nearest(train.accumulation, _divisors(train.batch_size))}",
+            )
+        )
+    warmup = train.schedule.warmup_steps
+    if warmup is not None and train.steps is not None and warmup > train.steps:
+        found.append(
+            Problem(
+                ("train.schedule.warmup_steps", "train.steps"),
+                f"train.schedule.warmup_steps={warmup} is more than train.steps={train.steps}; "
+                f"try {max(1, min(200, train.steps // 20))}",
+            )
+        )
+    return found

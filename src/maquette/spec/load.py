@@ -1,0 +1,200 @@
+"""Read a spec: YAML, overrides, schema, checks. Every refusal names a line and a repair."""
+
+import difflib
+import glob
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from maquette.errors import SpecError
+from maquette.spec import checks, explain, fields
+from maquette.spec.document import MAX_BYTES, Mark, Node, plain, printable, read_document
+from maquette.spec.schema import FilesSource, Source, Spec, WikiTextSource
+
+_PRESETS = resources.files("maquette.spec") / "presets"
+
+
+def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
+    """The spec in a file, or the preset of that name; a file wins.
+
+    `overrides` are `key=value` with a dotted key and a YAML value. Relative data paths become
+    absolute: those of a file from its folder, those of a preset or an override from the current
+    folder. Raises SpecError.
+    """
+    file = _file(path)
+    if file is None:
+        return parse_spec(
+            preset_text(str(path)), origin=f"preset {path}", overrides=overrides, folder=Path.cwd()
+        )
+    folder = file.expanduser().absolute().parent
+    return parse_spec(
+        _read(file), origin=printable(str(path), 200), overrides=overrides, folder=folder
+    )
+
+
+def read_spec_text(path: Path | str) -> str:
+    """The text that `load_spec` would read, unchanged. Raises SpecError."""
+    file = _file(path)
+    return preset_text(str(path)) if file is None else _read(file)
+
+
+def preset_names() -> list[str]:
+    """The names of the presets that come with maquette."""
+    return sorted(
+        f.name.removesuffix(".yaml") for f in _PRESETS.iterdir() if f.name[-5:] == ".yaml"
+    )
+
+
+def preset_text(name: str) -> str:
+    """A preset's YAML. Raises SpecError."""
+    if name not in preset_names():
+        raise SpecError(f"no preset is called {printable(name)}", hint=_presets_hint(name))
+    return (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def parse_spec(
+    text: str, *, origin: str, overrides: Sequence[str] = (), folder: Path | None = None
+) -> Spec:
+    """The spec in a text; errors begin with `origin:line`. Raises SpecError.
+
+    Relative data paths are made absolute from `folder`; without it they stay as they are.
+    """
+    root = read_document(text, origin)
+    if root.value is None:
+        raise SpecError(f"{origin}: the spec is empty; `maquette new` writes one to start from")
+    if not isinstance(root.value, dict):
+        raise SpecError(f"{root.mark}: a spec is a mapping of keys, such as `name: my-model`")
+    for override in overrides:
+        root = _override(root, override)
+    try:
+        spec = Spec.model_validate(plain(root))
+    except ValidationError as error:
+        raise explain.schema_errors(error.errors(include_url=False), root) from None
+    problems = checks.problems(spec)
+    if problems:
+        raise explain.check_errors(problems, root)
+    return spec if folder is None else _with_absolute_paths(spec, root, folder)
+
+
+def _file(path: Path | str) -> Path | None:
+    """The file to read; None when it is a preset's name and no file stands in its way."""
+    file = Path(path).expanduser() if str(path).startswith("~/") else Path(path)
+    try:
+        found = file.is_file()
+    except (OSError, ValueError):
+        found = False
+    return None if not found and str(path) in preset_names() else file
+
+
+def _presets_hint(name: str) -> str:
+    names = preset_names()
+    close = difflib.get_close_matches(name, names, n=1)
+    listed = f"presets: {', '.join(names)}"
+    return f"did you mean {close[0]}? {listed}" if close else listed
+
+
+def _read(file: Path) -> str:
+    shown = printable(str(file), 200)
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SpecError(
+            f"{shown}: there is no such file",
+            hint=f"`maquette new` writes one; {_presets_hint(file.name)}",
+        ) from None
+    except IsADirectoryError:
+        raise SpecError(f"{shown}: this is a folder; name the spec in it") from None
+    except PermissionError:
+        raise SpecError(f"{shown}: no permission to read it; see its mode and owner") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SpecError(f"{shown}: can't be read ({reason}); name another file") from None
+    if len(raw) > MAX_BYTES:
+        raise SpecError(f"{shown}: larger than 1 MiB; a spec is a short text file")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SpecError(
+            f"{shown}:{line}: not UTF-8 text (byte 0x{raw[error.start]:02x}); "
+            "a spec is YAML: save it as UTF-8, or name another file"
+        ) from None
+
+
+def _override(root: Node, override: str) -> Node:
+    """The tree with one `key=value` set; every node of it carries the option as its mark."""
+    option = f"--set {printable(override, 100)}"
+    key, equals, text = override.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise SpecError(f"{option}: write it as key=value, such as --set train.steps=100")
+    if len(path) > 8:
+        raise SpecError(f"{option}: a key has at most 4 names; see `maquette schema`")
+    value = replace(read_document(text, option, numbered=False), mark=Mark(option))
+    if path[-1] == "kind" and isinstance(value.value, str):
+        root = _without_other_kinds(root, path[:-1], value.value)
+    return _set(root, path, value, option, [])
+
+
+def _set(node: Node, path: Sequence[str], value: Node, option: str, above: list[str]) -> Node:
+    if not path:
+        return value
+    if not isinstance(node.value, dict):
+        raise SpecError(
+            f"{option}: {printable('.'.join(above))} has no keys of its own; set it whole"
+        )
+    child = node.value.get(path[0]) or Node(Mark(option), {})
+    child = _set(child, path[1:], value, option, [*above, path[0]])
+    return replace(node, value={**node.value, path[0]: child})
+
+
+def _without_other_kinds(root: Node, path: Sequence[str], kind: str) -> Node:
+    """Drop keys that belong to the kind that an override replaces: the new one can't know them."""
+    annotation: object = Spec
+    node: Node | None = root
+    for key in path:
+        inner = list(fields.parts(annotation).values())
+        if len(inner) == 1 and key in inner[0].model_fields:
+            annotation = inner[0].model_fields[key].annotation
+        else:
+            annotation = fields.values_of(annotation)
+        node = node.child(key) if node is not None else None
+    part = fields.parts(annotation).get(kind) if annotation is not None else None
+    if part is None or node is None or not isinstance(node.value, dict):
+        return root
+    known = {k: v for k, v in node.value.items() if k in part.model_fields}
+    return _set(root, path, replace(node, value=known), "", [])
+
+
+def _with_absolute_paths(spec: Spec, root: Node, folder: Path) -> Spec:
+    sources: dict[str, Source] = {}
+    for name, source in spec.data.sources.items():
+        changed: dict[str, str | list[str]] = {}
+        if isinstance(source, FilesSource | WikiTextSource):
+            for field in ("path", "validation_path", "test_path"):
+                written: str | list[str] | None = getattr(source, field, None)
+                if written is not None:
+                    mark = explain.mark_of([f"data.sources.{name}.{field}"], root)
+                    base = folder if mark.line is not None else Path.cwd()
+                    changed[field] = (
+                        _absolute(written, base)
+                        if isinstance(written, str)
+                        else [_absolute(each, base) for each in written]
+                    )
+        sources[name] = source.model_copy(update=changed)
+    data = spec.data.model_copy(update={"sources": sources})
+    return spec.model_copy(update={"data": data})
+
+
+def _absolute(written: str, folder: Path) -> str:
+    path = Path(written)
+    if written == "~" or written.startswith("~/"):
+        return str(path.expanduser())
+    if path.is_absolute():
+        return written
+    base = glob.escape(str(folder)) if glob.has_magic(written) else str(folder)
+    return str(Path(base) / path)
