@@ -1,0 +1,174 @@
+"""Spec and facts to blueprint: the only place where a dimension or a number of steps is computed.
+
+Pure: no file, no clock, no torch. The same spec and facts give the same blueprint.
+"""
+
+import math
+
+from maquette.blueprint import costs
+from maquette.blueprint.blueprint import Blueprint, OptimizerPlan, SchedulePlan, TrainPlan
+from maquette.errors import SpecError
+from maquette.facts import DataFacts
+from maquette.shapes import GPTShape
+from maquette.spec import checks
+from maquette.spec.schema import AdamW, GPTModel, Muon, Schedule, Spec, Train
+
+DEFAULT_STEPS = 2000
+
+
+def resolve(spec: Spec, facts: DataFacts) -> Blueprint:
+    """Every number of a run. Raises SpecError where spec and data don't fit together."""
+    problems = checks.problems(spec)
+    if problems:
+        raise SpecError("\n".join(problem.text for problem in problems))
+    shape = _shape(spec.model, facts.vocabulary)
+    plan = _train(spec.train, facts, shape.context)
+    return Blueprint(
+        name=spec.name,
+        seed=spec.seed,
+        tokenizer=spec.tokenizer.kind,
+        shape=shape,
+        facts=facts,
+        parameters=costs.parameters(shape),
+        train=plan,
+        costs=costs.costs(shape, plan),
+    )
+
+
+def round_up(number: int, multiple: int) -> int:
+    """The least multiple that isn't below a number, and not 0."""
+    return max(multiple, -(-number // multiple) * multiple)
+
+
+def _shape(model: GPTModel, vocabulary: int) -> GPTShape:
+    hidden = model.hidden
+    if hidden is None:
+        # Two thirds of 4 x width: the gate is a third matrix (Shazeer 2020, arXiv:2002.05202).
+        swiglu = model.mlp == "swiglu"
+        hidden = round_up(8 * model.width // 3, 64) if swiglu else 4 * model.width
+    return GPTShape(
+        vocabulary=vocabulary,
+        context=model.context,
+        depth=model.depth,
+        width=model.width,
+        heads=model.heads,
+        kv_heads=model.heads if model.kv_heads is None else model.kv_heads,
+        head_dim=model.width // model.heads,
+        hidden=hidden,
+        position=model.position,
+        norm=model.norm,
+        mlp=model.mlp,
+        qk_norm=model.qk_norm,
+        bias=model.bias,
+        tie_embeddings=model.tie_embeddings,
+        dropout=float(model.dropout),
+        rope_base=float(model.rope_base),
+        norm_epsilon=float(model.norm_epsilon),
+    )
+
+
+def _train(train: Train, facts: DataFacts, context: int) -> TrainPlan:
+    windows = _training_windows(facts, context)
+    held_out = _validation_windows(facts, context)
+    steps = train.steps
+    if steps is None and train.epochs is not None:
+        steps = max(1, math.ceil(train.epochs * windows / train.batch_size))
+    elif steps is None:
+        steps = DEFAULT_STEPS
+    tokens_per_step = train.batch_size * context
+    return TrainPlan(
+        steps=steps,
+        epochs=steps * train.batch_size / windows,
+        batch_size=train.batch_size,
+        accumulation=train.accumulation,
+        windows_per_epoch=windows,
+        tokens_per_step=tokens_per_step,
+        tokens=steps * tokens_per_step,
+        schedule=_schedule(train.schedule, steps),
+        optimizer=_optimizer(train.optimizer, train.learning_rate),
+        gradient_clip=train.gradient_clip,
+        evaluate_every=train.evaluate.every or max(1, steps // 20),
+        evaluate_windows=min(train.evaluate.windows, held_out),
+        patience=train.evaluate.patience,
+        sample_every=train.sample.every or max(1, steps // 5),
+        sample_prompt=train.sample.prompt,
+        sample_tokens=train.sample.max_new_tokens,
+        sample_temperature=float(train.sample.temperature),
+        sample_top_k=train.sample.top_k,
+        checkpoint_every=train.checkpoint.every or max(1, steps // 10),
+        checkpoint_keep=train.checkpoint.keep,
+        precision=train.precision,
+        compile=train.compile,
+    )
+
+
+def _training_windows(facts: DataFacts, context: int) -> int:
+    """Windows an epoch. N tokens hold N // context of them: they begin at another offset each
+    epoch and wrap, so that the last target is always there."""
+    for name, splits in facts.sources.items():
+        tokens = splits["train"].tokens
+        if tokens < context + 1:
+            raise SpecError(
+                f"model.context={context} is longer than the training text of source {name}, "
+                f"which has {tokens} tokens and needs {context + 1}; {_shorter(tokens)}"
+            )
+    return sum(splits["train"].tokens // context for splits in facts.sources.values())
+
+
+def _validation_windows(facts: DataFacts, context: int) -> int:
+    """Windows held out, end to end; each needs one token more than `context`, the last target."""
+    tokens = {name: splits["validation"].tokens for name, splits in facts.sources.items()}
+    windows = sum(max(0, count - 1) // context for count in tokens.values())
+    if windows == 0:
+        counted = ", ".join(f"{name} {count}" for name, count in tokens.items())
+        raise SpecError(
+            f"model.context={context} is longer than the validation text (tokens: {counted}), "
+            f"which needs {context + 1}; {_shorter(max(tokens.values()))}, or hold out more"
+        )
+    return windows
+
+
+def _shorter(tokens: int) -> str:
+    """A context that fits: the largest power of two that leaves a few windows, else any."""
+    fitting = tokens - 1
+    if fitting < 2:
+        return "add text"
+    comfortable = max(2, fitting // 8)
+    return f"try model.context={2 ** int(math.log2(comfortable))} or add text"
+
+
+def _schedule(schedule: Schedule, steps: int) -> SchedulePlan:
+    warmup = schedule.warmup_steps
+    if warmup is None:
+        warmup = min(200, steps // 20)
+    elif warmup > steps:
+        raise SpecError(
+            f"train.schedule.warmup_steps={warmup} is more than the run's {steps} steps; "
+            f"try {min(200, steps // 20)}"
+        )
+    decay = {
+        "cosine": steps - warmup,
+        "linear": steps - warmup,
+        "constant": 0,
+        "wsd": min(steps - warmup, round(schedule.decay_fraction * steps)),
+    }
+    return SchedulePlan(
+        kind=schedule.kind,
+        warmup_steps=warmup,
+        decay_steps=decay[schedule.kind],
+        final_fraction=float(schedule.final_fraction),
+    )
+
+
+def _optimizer(optimizer: AdamW | Muon, learning_rate: float) -> OptimizerPlan:
+    muon = optimizer if isinstance(optimizer, Muon) else None
+    return OptimizerPlan(
+        kind=optimizer.kind,
+        learning_rate=float(learning_rate),
+        weight_decay=float(optimizer.weight_decay),
+        beta1=float(optimizer.beta1),
+        beta2=float(optimizer.beta2),
+        epsilon=float(optimizer.epsilon),
+        muon_learning_rate=muon.muon_learning_rate if muon else None,
+        momentum=muon.momentum if muon else None,
+    )

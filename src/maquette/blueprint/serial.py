@@ -1,0 +1,78 @@
+"""Blueprint <-> JSON: the same blueprint gives the same bytes, and comes back exactly."""
+
+import dataclasses
+import json
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from maquette.blueprint.blueprint import Blueprint
+from maquette.errors import RunError
+
+
+def to_json(blueprint: Blueprint) -> str:
+    """JSON with the fields in their order, indented by two, and a newline at its end."""
+    value = dataclasses.asdict(blueprint)
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Blueprint:
+    """The blueprint in a JSON text. Raises RunError where a key is missing, unknown or wrong."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+        blueprint = _read(Blueprint, value, "blueprint")
+    except (ValueError, RecursionError) as error:
+        raise RunError(
+            f"this is no blueprint that maquette {_version()} can read: {error}",
+            hint="blueprint.json was changed, damaged, or written by another version",
+        ) from None
+    assert isinstance(blueprint, Blueprint)
+    return blueprint
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("maquette")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that a blueprint holds")
+
+
+def _read(expected: Any, value: Any, where: str) -> Any:
+    """`value` as the expected type, checked to the last leaf. Raises ValueError."""
+    if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+        return _read_fields(expected, value, where)
+    origin = get_origin(expected)
+    if origin is dict:
+        _check(isinstance(value, dict), where, value)
+        return {key: _read(get_args(expected)[1], v, f"{where}.{key}") for key, v in value.items()}
+    if origin in (Union, UnionType):
+        for arm in get_args(expected):
+            try:
+                return _read(arm, value, where)
+            except ValueError:
+                continue
+        raise ValueError(f"{where} is {value!r}")
+    if origin is Literal:
+        _check(isinstance(value, str) and value in get_args(expected), where, value)
+    else:
+        _check(type(value) is expected, where, value)  # so that true is no 1, and 1 no 1.0
+    return value
+
+
+def _read_fields(expected: type, value: Any, where: str) -> Any:
+    _check(isinstance(value, dict), where, value)
+    types = get_type_hints(expected)
+    different = sorted(types.keys() ^ value.keys())
+    if different:
+        raise ValueError(f"{where}.{different[0]} is missing or unknown")
+    return expected(**{k: _read(t, value[k], f"{where}.{k}") for k, t in types.items()})
+
+
+def _check(sound: bool, where: str, value: Any) -> None:
+    if not sound:
+        raise ValueError(f"{where} is {str(value)[:60]!r}")
