@@ -95,28 +95,36 @@ def commit_folder(
     there yet; its parents are created. Returns the bytes of all files, the manifest among them.
     Raises RunError, and whatever `fill` raises, after having removed the temporary folder.
     """
-    extra = extra or {}
+    extra = _finite(extra or {})
     assert not set(extra) & set(_RESERVED), "these keys belong to the manifest"
-    if os.path.lexists(folder):
+    written = 0
+
+    def fill_and_seal(temporary: Path) -> None:
+        nonlocal written
+        fill(temporary)
+        files = {name: _sync_and_measure(temporary / name) for name in _files(temporary)}
+        assert MANIFEST not in files, "the manifest is written here"
+        manifest = _render({"format": 1, **extra, "files": files}).encode()
+        _write_new(temporary / MANIFEST, manifest, sync=True)
+        written = sum(int(file["size"]) for file in files.values()) + len(manifest)
+
+    if not _place(folder, fill_and_seal):
         raise RunError(f"can't write {folder}: it is there already")
-    make_folder(folder.parent)
-    temporary = _temporary(folder)
-    with os_errors("write", folder):
-        try:
-            temporary.mkdir()
-            fill(temporary)
-            files = {name: _sync_and_measure(temporary / name) for name in _files(temporary)}
-            text = _render({"format": 1, **extra, "files": files})
-            _write_new(temporary / MANIFEST, text.encode(), sync=True)
-            for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
-                sync_folder(inner)
-            sync_folder(temporary)
-            os.rename(temporary, folder)  # noqa: PTH104 - the commit
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-        sync_folder(folder.parent)
-    return sum(int(file["size"]) for file in files.values()) + len(text.encode())
+    return written
+
+
+def create_folder(folder: Path, fill: Callable[[Path], None]) -> bool:
+    """Make a folder without a manifest, whole or not at all; False if the name is taken.
+
+    Its files may change later. Raises RunError, and whatever `fill` raises.
+    """
+
+    def fill_and_sync(temporary: Path) -> None:
+        fill(temporary)
+        for name in _files(temporary):
+            _sync_and_measure(temporary / name)
+
+    return _place(folder, fill_and_sync)
 
 
 def remove_folder(folder: Path) -> None:
@@ -246,9 +254,18 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """
     with contextlib.suppress(FileNotFoundError), _opened(path) as file:
         for line in file:
-            row = _row(line)
+            row = parse_row(line)
             if row is not None:
                 yield row
+
+
+def parse_row(line: bytes) -> dict[str, Any] | None:
+    """The JSON object in a line; None if the line isn't whole."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and line.endswith(b"\n") else None
 
 
 def sync_folder(folder: Path) -> None:
@@ -295,12 +312,36 @@ def _write_all(handle: int, data: bytes) -> int:
     return len(data)
 
 
+def _place(folder: Path, fill_and_sync: Callable[[Path], None]) -> bool:
+    """Fill a temporary folder and give it its name, unless somebody has that name already."""
+    if os.path.lexists(folder):
+        return False
+    make_folder(folder.parent)
+    temporary = _temporary(folder)
+    with os_errors("write", folder):
+        try:
+            temporary.mkdir()
+            fill_and_sync(temporary)
+            for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
+                sync_folder(inner)
+            sync_folder(temporary)
+            os.rename(temporary, folder)  # noqa: PTH104 - the commit
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+                return False
+            raise
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(folder.parent)
+    return True
+
+
 def _files(folder: Path) -> list[str]:
     paths = [path for path in folder.rglob("*") if not path.is_dir()]
     assert all(path.is_file() and not path.is_symlink() for path in paths), "plain files only"
-    names = sorted(path.relative_to(folder).as_posix() for path in paths)
-    assert MANIFEST not in names, "the manifest is written here"
-    return names
+    return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def _sync_and_measure(path: Path) -> dict[str, Any]:
@@ -329,7 +370,7 @@ def _whole_lines(handle: int) -> int:
     while end > 0:
         start = _line_start(handle, end)
         line = _read_at(handle, start, end - start)
-        if line.endswith(b"\n") and _row(line) is not None:
+        if line.endswith(b"\n") and parse_row(line) is not None:
             return end
         end = start
     return 0
@@ -353,14 +394,6 @@ def _read_at(handle: int, start: int, count: int) -> bytes:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-def _row(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) and line.endswith(b"\n") else None
 
 
 def _finite(value: Any) -> Any:

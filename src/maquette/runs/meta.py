@@ -1,0 +1,105 @@
+"""What is fixed when a run is made: who, what, when, where, with which versions."""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_DISTRIBUTIONS = ("maquette", "torch", "numpy", "tokenizers", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What is fixed when a run is made: the content of meta.json."""
+
+    id: str
+    kind: str = "training"
+    created_at: float = 0.0  # Unix seconds
+    command: tuple[str, ...] = ()
+    device: str = "auto"  # as asked for; the state knows which one it became
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    host: dict[str, Any] = dataclasses.field(default_factory=dict)
+    git: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of meta.json, with the time written out for people too."""
+        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.created_at))
+        return {"id": self.id, "created": created, **dataclasses.asdict(self)}
+
+
+def describe_this_moment(
+    run_id: str, *, command: Sequence[str], device: str, kind: str = "training"
+) -> Meta:
+    """What meta.json says of this process, machine and working tree."""
+    versions = {"python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    host = {
+        "name": socket.gethostname(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+    return Meta(
+        id=run_id,
+        kind=kind,
+        created_at=time.time(),
+        command=tuple(command),
+        device=device,
+        versions=versions,
+        host=host,
+        git=_git_state(Path.cwd()),
+    )
+
+
+def _git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and cleanness of the working tree that a run was started in; None outside one."""
+    import subprocess
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=2,
+            stdin=subprocess.DEVNULL,
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+
+
+def read_meta(path: Path) -> Meta:
+    """meta.json, field by field; what is missing or of another type keeps its default."""
+    created_at = 0.0
+    with contextlib.suppress(OSError):
+        created_at = path.stat().st_mtime
+    default = Meta(id=path.name, created_at=created_at)
+    try:
+        content = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return default
+    if not isinstance(content, dict):
+        return default
+    if isinstance(content.get("command"), list):
+        content["command"] = tuple(str(word) for word in content["command"])
+    known = {
+        field.name: content[field.name]
+        for field in dataclasses.fields(Meta)
+        if field.name in content
+        and (field.name == "git" or type(content[field.name]) is type(getattr(default, field.name)))
+    }
+    return dataclasses.replace(default, **{**known, "id": path.name})

@@ -1,0 +1,219 @@
+"""How a worker writes down its run: the lock, the events, the state, the samples, the end."""
+
+import dataclasses
+import time
+import traceback
+from collections import deque
+from types import TracebackType
+
+from maquette.errors import MaquetteError, RunError
+from maquette.events import (
+    CheckpointDue,
+    CheckpointSaved,
+    Evaluated,
+    Event,
+    Finished,
+    Note,
+    Sampled,
+    Started,
+    StepDone,
+    to_row,
+)
+from maquette.runs import durable
+from maquette.runs.state import Failure, State, Status, rebuild
+from maquette.runs.store import Run
+
+_STATE_EVERY_SECONDS = 1.0
+_MEMORY_HINT = "try a smaller train.batch_size, or a larger train.accumulation"
+
+
+class Pace:
+    """Speed and remaining time from the steps so far."""
+
+    def __init__(self, steps: int, tokens_per_step: int) -> None:
+        self.steps = steps
+        self.tokens_per_step = tokens_per_step
+        self._recent: deque[float] = deque(maxlen=64)
+        self._begin: float | None = None
+        self._now = 0.0
+        self._in_steps = 0.0
+        self._done = 0
+        self._step = 0
+
+    def add(self, event: StepDone, now: float) -> None:
+        """Take in one step; `now` is a monotonic clock's time in seconds."""
+        if self._begin is None:
+            self._begin = now - event.step_seconds
+        self._recent.append(event.step_seconds)
+        self._in_steps += event.step_seconds
+        self._done += 1
+        self._step = event.step
+        self._now = now
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Median of the last steps: what a step takes now, whatever the first ones took."""
+        if not self._recent:
+            return None
+        ordered = sorted(self._recent)
+        return ordered[len(ordered) // 2]
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens trained on in a second of stepping."""
+        seconds = self.step_seconds
+        return self.tokens_per_step / seconds if seconds else None
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Time to the last step, with evaluations, samples and checkpoints at the rate so far."""
+        seconds = self.step_seconds
+        if seconds is None or self._begin is None:
+            return None
+        between = max(0.0, self._now - self._begin - self._in_steps) / self._done
+        return max(0, self.steps - self._step) * (seconds + between)
+
+
+class Recorder:
+    """The one writer of a run, for the life of its worker.
+
+    Use it as a context manager around the loop. Entering takes the run's lock (RunError names
+    another holder), clears what a killed writer left, takes the run back to `after_step`, and sets
+    it `running`; `record` takes every event; leaving sets `completed` or `stopped` as the Finished
+    event said, `stopped` after Ctrl-C, and `failed` with the cause after any other exception.
+    """
+
+    def __init__(self, run: Run, *, steps: int, tokens_per_step: int, after_step: int = 0) -> None:
+        self.run = run
+        self.pace = Pace(steps, tokens_per_step)
+        self.after_step = after_step
+        self._steps = steps
+        self._lock = run.lock()
+        self._state = State("queued")
+        self._finished: Finished | None = None
+        self._written_at = 0.0
+
+    @property
+    def state(self) -> State:
+        """The state as of the last event."""
+        return self._state
+
+    def __enter__(self) -> "Recorder":
+        process = self._lock.acquire()
+        try:
+            for folder in (self.run.path, self.run.samples_path, self.run.checkpoints_path):
+                durable.make_folder(folder)
+                durable.clear_temporaries(folder)
+            self._state = self.run.stored_state()
+            self.run.rewind(self.after_step)
+            if self._state.step > self.after_step:
+                created_at = self.run.meta.created_at
+                known = rebuild(self.run.events(), created_at=created_at, alive=False)
+                self._state = dataclasses.replace(known, history=self._state.history)
+            self._rows = durable.Appender(self.run.metrics_path)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._state = dataclasses.replace(
+            self._state,
+            process=process,
+            step=self.after_step,
+            steps=self._steps,
+            tokens_per_second=None,
+            eta_seconds=None,
+            error=None,
+        )
+        self._become("running")
+        return self
+
+    def record(self, event: Event) -> None:
+        """Write down what happened. Raises RunError when the disk refuses."""
+        if isinstance(event, CheckpointDue):
+            # Not a fact, but a moment: what the checkpoint will stand on goes to the disk first.
+            self._rows.flush(sync=True)
+            return
+        self._rows.append({"at": round(time.time(), 3), **to_row(event)})
+        self._state = self._state.after(event)
+        match event:
+            case StepDone():
+                self.pace.add(event, time.monotonic())
+                if time.monotonic() - self._written_at >= _STATE_EVERY_SECONDS:
+                    self._write_state(sync=False)
+            case Sampled():
+                self.run.samples_path.mkdir(exist_ok=True)
+                name = f"step-{event.step:08d}.txt"
+                text = f"{event.prompt}{event.text}\n"
+                durable.write_text(self.run.samples_path / name, text, sync=False)
+            case Note():
+                self.log(event.text)
+            case Finished():
+                self._finished = event
+            case Started() | Evaluated() | CheckpointSaved():
+                self._write_state(sync=False)
+
+    def log(self, text: str) -> None:
+        """Add a line with the time to worker.log."""
+        with durable.os_errors("write", self.run.log_path), self.run.log_path.open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, Exception):
+                self._fail(error)
+            elif error is not None or self._finished is None:
+                self._become("stopped")
+            else:
+                stopped = self._finished.reason == "stopped"
+                self._become("stopped" if stopped else "completed")
+        except RunError:
+            if error is None:
+                raise  # else the first error is the one to hear of; the run will show as lost
+        finally:
+            self._rows.close()
+            self._lock.release()
+
+    def _fail(self, error: Exception) -> None:
+        failure = failure_of(error)
+        self._state = dataclasses.replace(self._state, error=failure)
+        self._become("failed")
+        if not isinstance(error, MaquetteError):
+            self.log("".join(traceback.format_exception(error)).rstrip())
+
+    def _become(self, status: Status) -> None:
+        self._state = self._state.changed(status, time.time())
+        if status != "running":
+            self._state = dataclasses.replace(self._state, eta_seconds=None)
+        self._write_state(sync=True)
+        error = self._state.error
+        self.log(status if error is None else f"{status}: {error.message}")
+
+    def _write_state(self, *, sync: bool) -> None:
+        if self._state.status == "running":
+            self._state = dataclasses.replace(
+                self._state,
+                heartbeat_at=time.time(),
+                tokens_per_second=self.pace.tokens_per_second,
+                eta_seconds=self.pace.eta_seconds,
+            )
+        durable.write_json(self.run.state_path, self._state.to_json(), sync=sync)
+        self._written_at = time.monotonic()
+
+
+def failure_of(error: Exception) -> Failure:
+    """What to tell a person about the exception that ended a run."""
+    if isinstance(error, MaquetteError):
+        return Failure(error.message, error.hint)
+    text = str(error).strip()
+    first = text.splitlines()[0] if text else "no message"
+    # torch's own class is known by its name: this module must not import torch
+    memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if memory or "can't allocate memory" in text:
+        return Failure(
+            "out of memory" + (f": {text.splitlines()[0]}" if text else ""), _MEMORY_HINT
+        )
+    return Failure(f"{type(error).__name__}: {first}", "worker.log has the whole story")

@@ -1,0 +1,158 @@
+"""What a run is doing: the content of state.json, and how events change it."""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from maquette.events import CheckpointSaved, Evaluated, Event, Finished, Started, StepDone
+from maquette.runs.process import Process, process_from
+
+Status = Literal["queued", "running", "completed", "failed", "stopped", "lost"]
+STATUSES: tuple[Status, ...] = typing.get_args(Status)
+ACTIVE: tuple[Status, ...] = ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A status that the run took on, and when (Unix seconds)."""
+
+    status: Status
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run failed, and what to try."""
+
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything in state.json. Losses are in nats per token; None is for what isn't known yet.
+
+    `lost` is never written: it is what readers call an active run whose worker is gone.
+    """
+
+    status: Status
+    history: tuple[Change, ...] = ()
+    process: Process | None = None
+    step: int = 0
+    steps: int = 0
+    epoch: float = 0.0
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    best_loss: float | None = None
+    best_step: int | None = None
+    checkpoint_step: int | None = None
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+    heartbeat_at: float | None = None
+    device: str | None = None
+    precision: str | None = None
+    compiled: bool | None = None
+    parameters: int | None = None
+    error: Failure | None = None
+
+    def changed(self, status: Status, at: float) -> "State":
+        """The same with a new status, noted in the history."""
+        return dataclasses.replace(
+            self, status=status, history=(*self.history, Change(status, at)), heartbeat_at=at
+        )
+
+    def after(self, event: Event) -> "State":
+        """The same after an event; status and times are not an event's business."""
+        match event:
+            case Started():
+                return dataclasses.replace(
+                    self,
+                    step=event.step,
+                    steps=event.steps,
+                    device=event.device,
+                    precision=event.precision,
+                    compiled=event.compiled,
+                    parameters=event.parameters,
+                )
+            case StepDone():
+                return dataclasses.replace(
+                    self, step=event.step, epoch=event.epoch, train_loss=event.loss
+                )
+            case Evaluated(split="validation"):
+                state = dataclasses.replace(self, validation_loss=event.loss)
+                if not event.best:
+                    return state
+                return dataclasses.replace(state, best_loss=event.loss, best_step=event.step)
+            case CheckpointSaved():
+                return dataclasses.replace(self, checkpoint_step=event.step)
+            case _:
+                return self
+
+    def elapsed_seconds(self, now: float) -> float:
+        """Seconds spent running, pauses left out; a lost run counts up to its last heartbeat."""
+        total = 0.0
+        ends = [change.at for change in self.history[1:]]
+        ends.append((self.heartbeat_at or now) if self.status == "lost" else now)
+        for change, end in zip(self.history, ends, strict=False):
+            if change.status == "running":
+                total += max(0.0, end - change.at)
+        return total
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as a JSON-ready object."""
+        return dataclasses.asdict(self)
+
+
+def state_from(text: str) -> State:
+    """The state in the text of state.json. Raises ValueError if it isn't one."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    try:
+        value["history"] = tuple(Change(**change) for change in value.get("history", ()))
+        if value.get("process") is not None:
+            value["process"] = process_from(value["process"])
+        if value.get("error") is not None:
+            value["error"] = Failure(**value["error"])
+        state = State(**{f.name: value[f.name] for f in dataclasses.fields(State)})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a state: {error}") from None
+    for part in (state, *state.history):
+        _check(part)
+    return state
+
+
+def rebuild(events: Iterable[tuple[float, Event]], *, created_at: float, alive: bool) -> State:
+    """The state of a run whose state.json can't be read, from its events alone."""
+    state = State("queued", (Change("queued", created_at),))
+    for at, event in events:
+        if isinstance(event, Started):
+            state = state.changed("running", at)
+        elif isinstance(event, Finished):
+            state = state.changed("stopped" if event.reason == "stopped" else "completed", at)
+        state = dataclasses.replace(state.after(event), heartbeat_at=at)
+    if alive and state.status != "running":
+        return state.changed("running", state.heartbeat_at or created_at)
+    return state
+
+
+def _check(value: Any) -> None:
+    """Hold a dataclass's plain fields to their annotations. Raises ValueError."""
+    for field in dataclasses.fields(value):
+        allowed = typing.get_args(field.type) if _is_union(field.type) else (field.type,)
+        content = getattr(value, field.name)
+        if float in allowed and type(content) is int:
+            continue
+        if typing.get_origin(field.type) is Literal:
+            if content not in typing.get_args(field.type):
+                raise ValueError(f"{field.name}={content!r}")
+        elif all(isinstance(kind, type) for kind in allowed) and type(content) not in allowed:
+            raise ValueError(f"{field.name}={content!r}")
+
+
+def _is_union(annotation: Any) -> bool:
+    return isinstance(annotation, types.UnionType)

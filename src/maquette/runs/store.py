@@ -1,0 +1,373 @@
+"""The run directory: its layout, and how runs are made, listed and found.
+
+Standard library only, so that `ps` and `status` answer at once.
+"""
+
+import contextlib
+import dataclasses
+import math
+import os
+import random
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maquette.errors import CheckpointError, DamagedError, RunError
+from maquette.events import EVENTS, Event, from_row
+from maquette.runs import durable
+from maquette.runs.meta import Meta, describe_this_moment, read_meta
+from maquette.runs.process import WorkerLock, is_held
+from maquette.runs.state import ACTIVE, Change, State, rebuild, state_from
+from maquette.runs.words import two_words
+
+_STARTING_SECONDS = 60.0  # how long a queued run may wait for its worker to appear
+_STEP_FOLDER = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A committed checkpoint. `best` says that no earlier evaluation had a lower loss."""
+
+    step: int
+    path: Path
+    best: bool
+    bytes: int
+    passed_over: tuple[str, ...] = ()  # newer ones that turned out damaged, and how
+
+
+class Run:
+    """One run directory. Reading is for anyone; changing it is for whoever holds `lock()`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.spec_path = path / "spec.yaml"
+        self.blueprint_path = path / "blueprint.json"
+        self.tokenizer_path = path / "tokenizer.json"
+        self.state_path = path / "state.json"
+        self.metrics_path = path / "metrics.jsonl"
+        self.log_path = path / "worker.log"
+        self.samples_path = path / "samples"
+        self.checkpoints_path = path / "checkpoints"
+        self._meta: Meta | None = None
+        self._verified: set[int] = set()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def meta(self) -> Meta:
+        """What was fixed at its start; what can't be read any more has its default."""
+        if self._meta is None:
+            self._meta = read_meta(self.path)
+        return self._meta
+
+    def lock(self) -> WorkerLock:
+        """The lock that the run's one worker holds for life."""
+        return WorkerLock(self.path / "worker.lock")
+
+    def state(self) -> State:
+        """The state as of now; `lost` for an active run whose worker is gone. Never fails."""
+        state = self.stored_state()
+        if state.status in ACTIVE and not self._alive(state):
+            state = self.stored_state()  # it may have ended while we looked
+            if state.status in ACTIVE and not self._alive(state):
+                return dataclasses.replace(state, status="lost", eta_seconds=None)
+        return state
+
+    def stored_state(self) -> State:
+        """The state as its worker wrote it last, or rebuilt from the events if it is unreadable."""
+        try:
+            return state_from(self.state_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            held = is_held(self.path / "worker.lock")
+            return rebuild(self.events(), created_at=self.meta.created_at, alive=held)
+
+    def _alive(self, state: State) -> bool:
+        now = time.time()
+        if state.process is None:  # made just now, or rebuilt
+            starting = state.status == "queued" and now - self.meta.created_at < _STARTING_SECONDS
+            return starting or is_held(self.path / "worker.lock")
+        if state.process.elsewhere():  # a shared folder: its word is all there is
+            return now - (state.heartbeat_at or 0.0) < _STARTING_SECONDS
+        return state.process.lives() and is_held(self.path / "worker.lock")
+
+    def events(self) -> Iterator[tuple[float, Event]]:
+        """Every event with its time (Unix seconds), oldest first, those that were not cut off."""
+        with contextlib.suppress(RunError):
+            for row in durable.read_rows(self.metrics_path):
+                event = _event(row)
+                if event is not None:
+                    yield float(row.get("at") or 0.0), event
+
+    def log_tail(self, lines: int = 20) -> list[str]:
+        """The last lines of worker.log; none if there is no log."""
+        try:
+            with self.log_path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 400 * lines - 4096))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return []
+        return text.splitlines()[-lines:]
+
+    def write_blueprint(self, text: str) -> None:
+        """Put blueprint.json in its place."""
+        durable.write_text(self.blueprint_path, text)
+
+    def commit_checkpoint(
+        self,
+        step: int,
+        fill: Callable[[Path], None],
+        *,
+        best: bool,
+        extra: dict[str, Any] | None = None,
+    ) -> Checkpoint:
+        """Save a checkpoint: `fill` writes its files; it counts once its manifest is on disk.
+
+        An older one of the same step (from before a resume) is replaced. Raises RunError.
+        """
+        folder = self.checkpoints_path / f"step-{step:08d}"
+        if folder.exists():
+            durable.remove_folder(folder)
+        extra = {**(extra or {}), "step": step, "best": best}
+        written = durable.commit_folder(folder, fill, extra=extra)
+        self._verified.add(step)
+        durable.write_text(self.checkpoints_path / "latest", f"{folder.name}\n")
+        if best:
+            durable.write_text(self.checkpoints_path / "best", f"{folder.name}\n")
+        return Checkpoint(step, folder, best, written)
+
+    def checkpoints(self) -> list[Checkpoint]:
+        """Committed checkpoints, oldest first: manifest and sizes are looked at, not the bytes."""
+        found = []
+        for _, folder in self._checkpoint_folders():
+            with contextlib.suppress(DamagedError):
+                found.append(_checkpoint(folder, durable.read_manifest(folder)))
+        return found
+
+    def checkpoint(self, which: int | str = "latest") -> Checkpoint:
+        """`latest`, `best` or a step, after reading every byte of it against its checksum.
+
+        A damaged latest or best one gives way to the newest one before it, which then says so in
+        `passed_over`. A run without evaluations has no best one: its latest is taken.
+        Raises CheckpointError when there is none, or the step asked for is missing or damaged.
+        """
+        folders = self._checkpoint_folders()
+        steps = ", ".join(str(step) for step, _ in folders)
+        hint = f"it has checkpoints of step {steps}" if folders else "it hasn't saved any"
+        if which not in ("latest", "best"):
+            folders = [(step, folder) for step, folder in folders if str(step) == str(which)]
+            if not folders:
+                raise CheckpointError(f"{self.id} has no checkpoint of step {which}", hint=hint)
+        damaged: list[str] = []
+        fallback: Checkpoint | None = None
+        for _, folder in reversed(folders):
+            try:
+                found = _checkpoint(folder, durable.verify_folder(folder), tuple(damaged))
+            except DamagedError as error:
+                damaged.append(error.message)
+                continue
+            if which != "best" or found.best:
+                return found
+            fallback = fallback or found
+        if fallback is not None:
+            return fallback
+        if damaged:
+            raise CheckpointError("; ".join(damaged), hint="no sound checkpoint is left")
+        raise CheckpointError(f"{self.id} has no checkpoint", hint=hint)
+
+    def prune(self, keep: int) -> list[int]:
+        """Remove all but the newest `keep` checkpoints; returns the steps removed.
+
+        Stays: the best one, and the newest two whose every byte has been read and found right
+        (in this process), so that there is always one to go back to.
+        """
+        steps: list[int] = []
+        sound = 0
+        best_kept = False
+        folders = self._checkpoint_folders()
+        for rank, (step, folder) in enumerate(reversed(folders)):
+            try:
+                checkpoint = _checkpoint(folder, durable.read_manifest(folder))
+                if sound < 2 and step not in self._verified:
+                    durable.verify_folder(folder)
+                    self._verified.add(step)
+            except DamagedError:
+                continue  # it may be all that somebody has; it is not ours to throw away
+            needed = rank < keep or sound < 2 or (checkpoint.best and not best_kept)
+            sound += 1
+            best_kept = best_kept or checkpoint.best
+            if not needed:
+                durable.remove_folder(folder)
+                steps.append(step)
+        return steps
+
+    def rewind(self, step: int) -> None:
+        """Make the run end after `step`, for its worker to go on from there.
+
+        Events and checkpoints of later steps are kept aside: `metrics-aside.jsonl` and
+        `checkpoints/aside/`. Raises RunError.
+        """
+        _cut_events(self.metrics_path, self.path / "metrics-aside.jsonl", step)
+        later = [folder for at, folder in self._checkpoint_folders() if at > step]
+        if later:
+            aside = self.checkpoints_path / "aside"
+            durable.make_folder(aside)
+            with durable.os_errors("rename", later[0]):
+                for folder in later:
+                    shutil.rmtree(aside / folder.name, ignore_errors=True)
+                    folder.rename(aside / folder.name)
+                durable.sync_folder(aside)
+                durable.sync_folder(self.checkpoints_path)
+
+    def remove(self) -> None:
+        """Delete the run. Raises RunError if somebody works on it."""
+        with self.lock():
+            durable.remove_folder(self.path)
+
+    def _checkpoint_folders(self) -> list[tuple[int, Path]]:
+        try:
+            names = os.listdir(self.checkpoints_path)  # noqa: PTH208 - names, not paths
+        except OSError:
+            return []
+        steps = ((match, name) for name in names if (match := _STEP_FOLDER.fullmatch(name)))
+        return sorted((int(match[1]), self.checkpoints_path / name) for match, name in steps)
+
+
+class Store:
+    """A folder of runs: `--runs-dir`, else $MAQUETTE_RUNS, else ./runs."""
+
+    def __init__(self, root: Path | str | None = None) -> None:
+        chosen = root if root is not None else os.environ.get("MAQUETTE_RUNS") or "runs"
+        self.root = Path(chosen).expanduser().absolute()
+
+    def create(
+        self,
+        name: str,
+        *,
+        spec_text: str,
+        blueprint_text: str | None = None,
+        command: Sequence[str] = (),
+        device: str = "auto",
+        kind: str = "training",
+    ) -> Run:
+        """Make a run directory, `queued`, with an id of its own. Raises RunError."""
+        assert re.fullmatch(r"[a-z][a-z0-9-]{0,63}", name), f"{name!r} can't begin a path"
+        generator = random.SystemRandom()  # the seeded generator belongs to the training
+        for attempt in range(1000):
+            number = "" if attempt < 100 else f"-{generator.randrange(10**6)}"
+            run = Run(self.root / f"{name}-{two_words(generator)}{number}")
+            meta = describe_this_moment(run.id, command=command, device=device, kind=kind)
+
+            def fill(folder: Path, meta: Meta = meta) -> None:
+                (folder / "spec.yaml").write_text(spec_text, encoding="utf-8")
+                if blueprint_text is not None:
+                    (folder / "blueprint.json").write_text(blueprint_text, encoding="utf-8")
+                durable.write_json(folder / "meta.json", meta.to_json())
+                state = State("queued", (Change("queued", meta.created_at),))
+                durable.write_json(folder / "state.json", state.to_json())
+                (folder / "samples").mkdir()
+                (folder / "checkpoints").mkdir()
+
+            if durable.create_folder(run.path, fill):
+                return run
+        raise RunError(f"can't find a free name for a run in {self.root}")
+
+    def list(self) -> list[Run]:
+        """Every run, newest first."""
+        try:
+            with os.scandir(self.root) as entries:
+                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RunError(f"can't read {self.root}: {(error.strerror or '').lower()}") from error
+        runs = [Run(self.root / name) for name in names]
+        runs = [run for run in runs if (run.path / "meta.json").exists()]
+        return sorted(runs, key=lambda run: (-run.meta.created_at, run.id))
+
+    def find(self, name: str) -> Run:
+        """The run of this id, of this unique beginning, `latest`, or at this path.
+
+        Raises RunError, which lists the candidates or suggests what is near.
+        """
+        if os.sep in name and (Path(name).expanduser() / "meta.json").is_file():
+            return Run(Path(name).expanduser().absolute())
+        exact = Run(self.root / name)
+        if name == exact.id and not name.startswith(".") and (exact.path / "meta.json").is_file():
+            return exact
+        runs = self.list()
+        if not runs:
+            raise RunError(
+                f"there are no runs in {self.root}", hint="start one with `maquette train SPEC`"
+            )
+        if name == "latest":
+            return runs[0]
+        matches = [run for run in runs if name and run.id.startswith(name)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            candidates = ", ".join(run.id for run in matches[:8])
+            more = f" and {len(matches) - 8} more" if len(matches) > 8 else ""
+            raise RunError(f"{name!r} could be {candidates}{more}", hint="write a few letters more")
+        raise RunError(f"there is no run {name!r} in {self.root}", hint=_suggestion(name, runs))
+
+
+def _event(row: dict[str, Any]) -> Event | None:
+    """The event in a row, with NaN where a number wasn't finite; None if it isn't one."""
+    try:
+        for field in dataclasses.fields(EVENTS.get(row["event"], Meta)):
+            if field.type is float and row.get(field.name, 0.0) is None:
+                row[field.name] = math.nan
+        return from_row(row)
+    except (TypeError, KeyError):
+        return None
+
+
+def _checkpoint(
+    folder: Path, manifest: dict[str, Any], passed_over: tuple[str, ...] = ()
+) -> Checkpoint:
+    size = sum(file["size"] for file in manifest["files"].values())
+    size += (folder / durable.MANIFEST).stat().st_size
+    best = manifest.get("best") is True
+    return Checkpoint(int(folder.name.removeprefix("step-")), folder, best, size, passed_over)
+
+
+def _cut_events(path: Path, aside: Path, step: int) -> None:
+    """Move the rows from the first one of a later step on into another file."""
+    offset = 0
+    with durable.os_errors("rewrite", path):
+        if not path.exists():
+            return
+        with path.open("rb+") as file:
+            for line in file:
+                row = durable.parse_row(line)
+                if row is not None and isinstance(row.get("step"), int) and row["step"] > step:
+                    break
+                offset += len(line)
+            else:
+                return
+            file.seek(offset)
+            with durable.Appender(aside) as rows:
+                for line in file:
+                    row = durable.parse_row(line)
+                    if row is not None:
+                        rows.append(row)
+                rows.flush(sync=True)
+            file.truncate(offset)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _suggestion(name: str, runs: Sequence[Run]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, [run.id for run in runs], n=3, cutoff=0.4)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"the newest is {runs[0].id}; `maquette ps -a` lists them all"

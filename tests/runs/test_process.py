@@ -1,0 +1,117 @@
+"""Locks and process identity, with real processes."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from maquette.errors import RunError
+from maquette.runs.process import (
+    WorkerLock,
+    is_held,
+    process_from,
+    read_holder,
+    start_time,
+    this_process,
+)
+
+HOLD = """
+import sys
+from pathlib import Path
+from maquette.runs.process import WorkerLock
+lock = WorkerLock(Path(sys.argv[1]))
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_is_itself_and_no_other() -> None:
+    me = this_process()
+    assert me.lives()
+    assert not me.elsewhere()
+    assert me.pid == os.getpid()
+    assert process_from(dataclasses.asdict(me)) == me
+    assert not dataclasses.replace(me, started="1").lives()  # the id was used again
+    assert not dataclasses.replace(me, boot="another").lives()  # the machine was restarted
+    assert dataclasses.replace(me, boot="another", host="elsewhere").elsewhere()
+
+
+def test_what_is_not_a_process() -> None:
+    assert process_from({"pid": 1}) is None
+    assert process_from({"pid": "1", "started": "1", "boot": "", "host": ""}) is None
+    assert process_from(None) is None
+
+
+def test_a_dead_process_has_no_start_time() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert start_time(child.pid) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no zombies on this system")
+def test_a_zombie_does_not_live() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.read()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, not yet collected
+    assert start_time(child.pid) is None
+    child.communicate()
+
+
+def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "worker.lock"
+    assert not is_held(path)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    assert is_held(path)
+    written = read_holder(path)
+    assert written is not None
+    assert written.pid == holder.pid
+    assert written.lives()
+    with pytest.raises(RunError, match=f"process {holder.pid}"):
+        WorkerLock(path).acquire()
+    holder.kill()
+    holder.communicate()
+    assert not is_held(path)
+    assert not written.lives()
+    with WorkerLock(path):
+        assert is_held(path)
+    assert not is_held(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "worker.lock"
+    lock = WorkerLock(path)
+    lock.acquire()
+    from_child, to_parent = os.pipe()
+    from_parent, to_child = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(to_child)
+        os.write(to_parent, b"!")
+        os.read(from_parent, 1)
+        os._exit(0)
+    os.read(from_child, 1)
+    lock.release()
+    held = is_held(path)
+    for handle in (from_child, to_parent, from_parent, to_child):
+        os.close(handle)
+    os.waitpid(child, 0)
+    assert not held
+
+
+def test_a_lock_in_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="can't lock"):
+        WorkerLock(tmp_path / "gone" / "worker.lock").acquire()

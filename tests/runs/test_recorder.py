@@ -1,0 +1,162 @@
+"""The worker's side: what it writes while it lives, and how it ends."""
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from maquette.errors import RunError, TrainingError
+from maquette.events import CheckpointDue, Evaluated, Finished, Note, Started, StepDone
+from maquette.runs.recorder import Pace, Recorder
+from maquette.runs.store import Run
+from tests.runs.conftest import step, train
+
+
+def test_a_whole_run(run: Run) -> None:
+    train(run)
+    state = run.state()
+    assert state.status == "completed"
+    assert [change.status for change in state.history] == ["queued", "running", "completed"]
+    assert (state.step, state.steps, state.best_step, state.checkpoint_step) == (6, 6, 4, 6)
+    assert state.eta_seconds is None
+    assert state.process is not None
+    assert state.process.pid == os.getpid()
+    kinds = [json.loads(line)["event"] for line in run.metrics_path.read_text().splitlines()]
+    assert kinds[:4] == ["started", "step", "step", "evaluated"]
+    assert kinds[-1] == "finished"
+    assert (run.samples_path / "step-00000002.txt").read_text() == "Once upon a time\n"
+    assert [type(event).kind for _, event in run.events()] == kinds
+    assert "completed" in run.log_tail()[-1]
+
+
+def test_the_state_while_it_runs(run: Run) -> None:
+    with Recorder(run, steps=10, tokens_per_step=64) as recorder:
+        recorder.record(Started(0, 10, 1, "cpu", "float32", False))
+        recorder.record(step(1))
+        recorder.record(CheckpointDue(1, False))
+        recorder.record(Note(1, "compiling pays for itself"))
+        recorder.record(Evaluated(1, "validation", 800.0, math.inf, 1.0, None, True, 0.1))
+        state = run.state()
+        assert state.status == "running"
+        assert state.tokens_per_second == pytest.approx(6400)
+        assert state.eta_seconds is not None
+        recorder.record(Finished(1, "early_stop"))
+    assert run.state().status == "completed"
+    events = [event for _, event in run.events()]
+    assert [event.kind for event in events] == ["started", "step", "note", "evaluated", "finished"]
+    evaluated = events[3]
+    assert isinstance(evaluated, Evaluated)
+    assert math.isnan(evaluated.perplexity)
+    assert "NaN" not in run.metrics_path.read_text()
+    assert any("compiling pays" in line for line in run.log_tail())
+
+
+def test_one_run_has_one_worker(run: Run) -> None:
+    with (
+        Recorder(run, steps=1, tokens_per_step=1),
+        pytest.raises(RunError, match=f"worked on by process {os.getpid()}"),
+        Recorder(Run(run.path), steps=1, tokens_per_step=1),
+    ):
+        pass
+
+
+def failing(run: Run, error: BaseException) -> Run:
+    with Recorder(run, steps=9, tokens_per_step=1) as recorder:
+        recorder.record(step(1))
+        raise error
+
+
+class OutOfMemoryError(RuntimeError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (TrainingError("loss is nan", hint="lower the rate"), "loss is nan", "lower the rate"),
+        (MemoryError(), "out of memory", "batch_size"),
+        (OutOfMemoryError("CUDA out of memory.\nmore"), "CUDA out of memory", "batch_size"),
+        (KeyError("x"), "KeyError: 'x'", "worker.log"),
+    ],
+)
+def test_a_failure_is_kept(run: Run, error: Exception, message: str, hint: str) -> None:
+    with pytest.raises(type(error)):
+        failing(run, error)
+    state = run.state()
+    assert state.status == "failed"
+    assert state.error is not None
+    assert message in state.error.message
+    assert hint in (state.error.hint or "")
+    assert state.step == 1
+    assert not isinstance(error, KeyError) or "Traceback" in "\n".join(run.log_tail(50))
+
+
+def test_an_interruption_stops(run: Run) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        failing(run, KeyboardInterrupt())
+    assert run.state().status == "stopped"
+
+
+def test_going_on_after_a_step(run: Run) -> None:
+    train(run, last=6, finish=False)
+    assert run.state().status == "stopped"
+    train(run, first=5, last=8)
+    state = run.state()
+    assert state.status == "completed"
+    assert [c.status for c in state.history] == [
+        "queued", "running", "stopped", "running", "completed",
+    ]  # fmt: skip
+    done = [event.step for _, event in run.events() if isinstance(event, StepDone)]
+    assert done == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert (run.path / "metrics-aside.jsonl").exists()
+
+
+def test_going_back_forgets_later_losses(run: Run) -> None:
+    train(run, last=6)
+    with Recorder(run, steps=9, tokens_per_step=1, after_step=2) as recorder:
+        assert recorder.state.best_step == 2
+        assert recorder.state.train_loss == pytest.approx(4.8)
+        assert recorder.state.step == 2
+
+
+def test_a_full_disk_ends_the_run_with_its_own_name(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill_the_disk() -> None:
+        with Recorder(run, steps=9, tokens_per_step=1) as recorder:
+            recorder.record(step(1))
+            monkeypatch.setattr(os, "write", full)
+            recorder.record(step(2))
+
+    with pytest.raises(RunError, match="no space left"):
+        fill_the_disk()
+    monkeypatch.undo()
+    assert run.state().status == "lost"
+    assert [event.step for _, event in run.events()] == [1]
+
+
+def test_what_a_killed_writer_left_is_cleared(run: Run) -> None:
+    left: list[Path] = [run.path / ".tmp-state.json-1-ab", run.checkpoints_path / ".tmp-step-1-ab"]
+    left[0].write_text("{")
+    left[1].mkdir()
+    train(run)
+    assert not any(path.exists() for path in left)
+
+
+def test_pace() -> None:
+    pace = Pace(steps=100, tokens_per_step=1000)
+    assert pace.tokens_per_second is None
+    assert pace.eta_seconds is None
+    clock = 50.0
+    for number in range(1, 11):
+        seconds = 30.0 if number == 1 else 0.5  # the first step compiles
+        clock += seconds + 0.1
+        pace.add(StepDone(number, 0.0, 1000, 1.0, 1e-3, 1.0, seconds), clock)
+    assert pace.tokens_per_second == pytest.approx(2000)
+    assert pace.eta_seconds == pytest.approx(90 * (0.5 + 0.09))

@@ -1,0 +1,251 @@
+"""Runs on disk: made, found, listed, read when damaged, rewound, pruned, removed."""
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from maquette.errors import CheckpointError, RunError
+from maquette.runs.recorder import Recorder
+from maquette.runs.store import Run, Store
+from tests.runs.conftest import save, train
+
+
+def steps(run: Run) -> list[int]:
+    return [checkpoint.step for checkpoint in run.checkpoints()]
+
+
+def damage(run: Run, step: int) -> None:
+    path = run.checkpoints_path / f"step-{step:08d}" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_new_run_has_its_layout(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0o022)
+    try:
+        run = store.create("tiny", spec_text="name: tiny\n", command=["maquette", "train"])
+    finally:
+        os.umask(before)
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "checkpoints", "meta.json", "samples", "spec.yaml", "state.json",
+    ]  # fmt: skip
+    assert stat.S_IMODE(run.path.stat().st_mode) == 0o755
+    assert stat.S_IMODE(run.state_path.stat().st_mode) == 0o644
+    assert run.id.startswith("tiny-")
+    meta = json.loads((run.path / "meta.json").read_text())
+    assert meta["id"] == run.id
+    assert meta["command"] == ["maquette", "train"]
+    assert meta["kind"] == "training"
+    assert meta["versions"]["python"]
+    assert meta["created"].endswith("Z")
+    assert run.state().status == "queued"
+    assert list(store.root.iterdir()) == [run.path]
+
+
+def test_ids_are_unique_and_two_words_long(store: Store) -> None:
+    ids = {store.create("a", spec_text="").id for _ in range(20)}
+    assert len(ids) == 20
+    assert all(len(i.split("-")) == 3 for i in ids)
+
+
+def test_where_runs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAQUETTE_RUNS", raising=False)
+    assert Store().root == tmp_path / "runs"
+    monkeypatch.setenv("MAQUETTE_RUNS", str(tmp_path / "elsewhere"))
+    assert Store().root == tmp_path / "elsewhere"
+    assert Store(tmp_path).root == tmp_path
+    assert Store().list() == []
+
+
+def test_an_unwritable_runs_folder(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file is in the way")
+    with pytest.raises(RunError, match="can't create"):
+        Store(tmp_path / "runs").create("tiny", spec_text="")
+    with pytest.raises(RunError, match="can't read"):
+        Store(tmp_path / "runs").list()
+
+
+def test_finding(store: Store) -> None:
+    with pytest.raises(RunError, match="no runs in"):
+        store.find("latest")
+    paths = []
+    for index, name in enumerate(["a-red-fox", "a-red-owl", "b-old-oak", "b-old-oak-2"]):
+        run = store.create("x", spec_text="")
+        paths.append(run.path.rename(store.root / name))
+        content = json.loads((paths[-1] / "meta.json").read_text())
+        (paths[-1] / "meta.json").write_text(json.dumps({**content, "created_at": float(index)}))
+    (store.root / "not-a-run").mkdir()
+    assert [run.id for run in store.list()] == [
+        "b-old-oak-2",
+        "b-old-oak",
+        "a-red-owl",
+        "a-red-fox",
+    ]
+    assert store.find("b-old-oak").path == paths[2]
+    assert store.find("a-red-f").path == paths[0]
+    assert store.find("latest").path == paths[3]
+    assert store.find(str(paths[1])).path == paths[1]
+    with pytest.raises(RunError, match="'a-' could be a-red-owl, a-red-fox"):
+        store.find("a-")
+    with pytest.raises(RunError, match="no run 'a-red-fax'") as caught:
+        store.find("a-red-fax")
+    assert caught.value.hint is not None
+    assert "a-red-fox" in caught.value.hint
+    with pytest.raises(RunError, match="no run 'zzz'"):
+        store.find("zzz")
+    for odd in ("", ".", "..", "not-a-run"):
+        with pytest.raises(RunError):
+            store.find(odd)
+
+
+def test_meta_that_cannot_be_read(run: Run) -> None:
+    path = run.path / "meta.json"
+    for content in ("", "[]", "{", '{"device": 3, "versions": null}'):
+        path.write_text(content)
+        meta = Run(run.path).meta
+        assert meta.id == run.id
+        assert meta.device == "auto"
+        assert meta.created_at > 0
+
+
+def test_state_that_cannot_be_read_is_rebuilt(run: Run) -> None:
+    train(run)
+    whole = run.state()
+    for content in (None, "", "{", "\0\0\0", '{"status": "running"}'):
+        if content is None:
+            run.state_path.unlink()
+        else:
+            run.state_path.write_text(content)
+        state = run.state()
+        assert (state.status, state.step, state.best_step) == ("completed", 6, 4)
+        assert state.train_loss == whole.train_loss
+    run.metrics_path.unlink()
+    assert run.state().status in ("queued", "lost")
+
+
+def test_a_worker_that_is_gone_is_lost(run: Run) -> None:
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(Recorder(run, steps=5, tokens_per_step=1))
+        assert run.state().status == "running"
+        state = run.state_path.read_text()
+        stack.pop_all()
+        recorder._rows.close()
+        recorder._lock.release()
+    assert run.state().status == "lost"
+    assert run.stored_state().status == "running"
+    with run.lock():  # somebody holds the lock, but it isn't the process that the state names
+        run.state_path.write_text(state.replace('"pid": ', '"pid": 9'))
+        assert run.state().status == "lost"
+        run.state_path.write_text(state)
+        assert run.state().status == "running"
+
+
+def test_a_queued_run_whose_worker_never_came(run: Run) -> None:
+    meta = json.loads((run.path / "meta.json").read_text())
+    (run.path / "meta.json").write_text(json.dumps({**meta, "created_at": time.time() - 3600}))
+    assert Run(run.path).state().status == "lost"
+
+
+def test_checkpoints(run: Run) -> None:
+    with pytest.raises(CheckpointError, match="has no checkpoint"):
+        run.checkpoint()
+    train(run)
+    assert [(c.step, c.best) for c in run.checkpoints()] == [(2, True), (4, True), (6, False)]
+    assert run.checkpoint("latest").step == 6
+    assert run.checkpoint("best").step == 4
+    assert run.checkpoint(2).step == run.checkpoint("2").step == 2
+    assert (run.checkpoints_path / "latest").read_text() == "step-00000006\n"
+    assert (run.checkpoints_path / "best").read_text() == "step-00000004\n"
+    with pytest.raises(CheckpointError, match="no checkpoint of step 3") as caught:
+        run.checkpoint(3)
+    assert "2, 4, 6" in str(caught.value.hint)
+
+
+def test_hints_do_not_decide(run: Run) -> None:
+    train(run)
+    (run.checkpoints_path / "latest").write_text("step-00000002")
+    (run.checkpoints_path / "best").unlink()
+    assert run.checkpoint("latest").step == 6
+    assert run.checkpoint("best").step == 4
+
+
+def test_damaged_checkpoints_give_way(run: Run) -> None:
+    train(run)
+    damage(run, 6)
+    found = run.checkpoint()
+    assert found.step == 4
+    assert "step-00000006" in found.passed_over[0]
+    with pytest.raises(CheckpointError, match="checksum differs"):
+        run.checkpoint(6)
+    damage(run, 4)
+    assert run.checkpoint("best").step == 2
+    shutil.rmtree(run.checkpoints_path / "step-00000002")
+    with pytest.raises(CheckpointError, match=r"step-00000006.*damaged.*; .*step-00000004"):
+        run.checkpoint()
+
+
+def test_without_evaluations_the_latest_is_the_best(run: Run) -> None:
+    save(run, 1)
+    save(run, 2)
+    assert run.checkpoint("best").step == 2
+
+
+def test_a_checkpoint_of_the_same_step_is_replaced(run: Run) -> None:
+    save(run, 1)
+    damage(run, 1)
+    save(run, 1, best=True)
+    assert run.checkpoint("best").step == 1
+
+
+def test_pruning_keeps_the_best_and_two_sound_ones(run: Run) -> None:
+    for number in range(1, 8):
+        save(run, number, best=number == 2)
+    assert run.prune(keep=3) == [4, 3, 1]
+    assert steps(run) == [2, 5, 6, 7]
+    fresh = Run(run.path)
+    damage(fresh, 7)
+    damage(fresh, 6)
+    assert fresh.prune(keep=1) == []  # 2 and 5 are all that is sound
+    assert steps(run) == [2, 5, 6, 7]
+    save(fresh, 8)
+    assert fresh.prune(keep=1) == []
+    save(fresh, 9)
+    assert fresh.prune(keep=1) == [7, 6, 5]
+    assert steps(run) == [2, 8, 9]
+
+
+def test_rewinding_keeps_what_it_takes_aside(run: Run) -> None:
+    train(run)
+    rows = run.metrics_path.read_text().splitlines()
+    run.rewind(4)
+    kept = run.metrics_path.read_text().splitlines()
+    aside = (run.path / "metrics-aside.jsonl").read_text().splitlines()
+    assert kept + aside == rows
+    assert max(json.loads(row)["step"] for row in kept) == 4
+    assert min(json.loads(row)["step"] for row in aside) == 5
+    assert steps(run) == [2, 4]
+    assert (run.checkpoints_path / "aside" / "step-00000006" / "manifest.json").exists()
+    run.rewind(4)
+    assert run.metrics_path.read_text().splitlines() == kept
+
+
+def test_removing(store: Store, run: Run) -> None:
+    with run.lock(), pytest.raises(RunError, match="being worked on"):
+        Run(run.path).remove()
+    assert run.path.exists()
+    run.remove()
+    assert list(store.root.iterdir()) == []
+
+
+def test_the_end_of_the_log(run: Run) -> None:
+    assert run.log_tail() == []
+    run.log_path.write_text("".join(f"line {i}\n" for i in range(5000)))
+    assert run.log_tail(2) == ["line 4998", "line 4999"]
