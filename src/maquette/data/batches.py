@@ -1,0 +1,131 @@
+"""Batches of windows: batch k is a pure function of (tokens, seed, k).
+
+N tokens of a source, T tokens a window, B windows a batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Tokens = NDArray[Any]
+_MASK = 0xFFFFFFFFFFFFFFFF
+
+
+def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A bijective scramble of 64 bits (splitmix64's finaliser, Steele et al. 2014)."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def counter_random(seed: int, *counters: int) -> int:
+    """64 random bits that depend on nothing but the seed and the counters."""
+    state = np.array([seed & _MASK], dtype=np.uint64)
+    for counter in counters:
+        state = _mix(state * np.uint64(0x9E3779B97F4A7C15) + np.uint64(counter & _MASK))
+    return int(_mix(state)[0])
+
+
+def permute(index: NDArray[np.uint64], size: int, key: int) -> NDArray[np.uint64]:
+    """Where each index of range(size) stands in a random order chosen by the key.
+
+    A permutation without a table: a four-round Feistel network over the next power of four, in
+    which results outside the range are permuted again (Black & Rogaway 2002, cycle walking).
+    """
+    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
+    low = np.uint64((1 << int(half)) - 1)
+    rounds = [np.uint64(counter_random(key, r)) for r in range(4)]
+    result = index.astype(np.uint64)
+    walking = np.ones(result.shape, dtype=bool)
+    while walking.any():
+        left, right = result[walking] >> half, result[walking] & low
+        for round_key in rounds:
+            left, right = right, left ^ (_mix(right + round_key) & low)
+        result[walking] = (left << half) | right
+        walking = result >= size
+    return result
+
+
+class Batches:
+    """Training batches in a seeded order that differs each epoch.
+
+    An epoch cuts each source, seen as a ring, into N // T windows that begin at an offset of the
+    epoch's own; every one of them is read exactly once. Batch k holds windows k*B to k*B + B - 1
+    of the endless sequence of epochs, so no state is needed to resume.
+    """
+
+    def __init__(
+        self, sources: Sequence[Tokens], *, context: int, batch_size: int, seed: int
+    ) -> None:
+        self._sources = sources
+        self._context = context
+        self._batch_size = batch_size
+        self._seed = seed
+        self._ends = np.cumsum([len(tokens) // context for tokens in sources])
+        self.windows = int(self._ends[-1])
+        """Windows in an epoch."""
+        assert all(len(tokens) > context for tokens in sources), "a source is too short"
+
+    def batch(self, k: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of batch k, int64, (B, T) each; targets are one token ahead."""
+        first = k * self._batch_size
+        rows = np.stack(
+            [self._window(*divmod(i, self.windows)) for i in range(first, first + self._batch_size)]
+        )
+        tokens = torch.from_numpy(rows)
+        return tokens[:, :-1], tokens[:, 1:]
+
+    def _window(self, epoch: int, position: int) -> NDArray[np.int64]:
+        """T + 1 tokens: the window that stands at a position of an epoch."""
+        key = counter_random(self._seed, epoch)
+        index = int(permute(np.array([position], dtype=np.uint64), self.windows, key)[0])
+        source = int(np.searchsorted(self._ends, index, side="right"))
+        tokens = self._sources[source]
+        before = int(self._ends[source - 1]) if source else 0
+        offset = counter_random(self._seed, epoch, source) % len(tokens)
+        start = (offset + (index - before) * self._context) % len(tokens)
+        window = np.asarray(tokens[start : start + self._context + 1], dtype=np.int64)
+        missing = self._context + 1 - len(window)
+        return np.concatenate((window, tokens[:missing])) if missing else window
+
+
+def fixed_windows(
+    sources: Sequence[Tokens],
+    *,
+    context: int,
+    batch_size: int,
+    start_token: int,
+    ignore: int,
+    windows: int | None = None,
+    stride: int | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs and targets for evaluation, int64, at most (B, T): the same ones every time.
+
+    Without `windows`, every token is a target exactly once (the first after `start_token`);
+    with it, only so many windows, spread evenly. A `stride` below the context leaves each
+    target at least T - stride tokens of context; targets that don't count are `ignore`.
+    """
+    stride = stride or context
+    places = [(s, i) for s, tokens in enumerate(sources) for i in range(0, len(tokens), stride)]
+    if windows is not None and windows < len(places):
+        full = [(s, i) for s, i in places if i + stride <= len(sources[s])] or places
+        spread = np.linspace(0, len(full) - 1, min(windows, len(full))).round().astype(int)
+        places = [full[i] for i in spread]
+    for first in range(0, len(places), batch_size):
+        chosen = places[first : first + batch_size]
+        inputs = torch.full((len(chosen), context), start_token, dtype=torch.int64)
+        targets = torch.full((len(chosen), context), ignore, dtype=torch.int64)
+        for row, (source, begin) in enumerate(chosen):
+            tokens = sources[source]
+            stop = min(begin + stride, len(tokens))
+            left = max(0, stop - context)
+            seen = torch.from_numpy(np.asarray(tokens[left:stop], dtype=np.int64))
+            if left:
+                inputs[row, 0] = int(tokens[left - 1])
+            inputs[row, 1 : len(seen)] = seen[:-1]
+            targets[row, begin - left : len(seen)] = seen[begin - left :]
+        yield inputs, targets

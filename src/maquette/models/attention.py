@@ -1,0 +1,108 @@
+"""Causal self-attention, multi-head and grouped-query.
+
+B batch, T tokens, C channels, H query heads, K key/value heads, D channels a head,
+S keys: the T new ones after those of the cache.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from maquette.models.rotary import rotate
+
+BLOCK = 128
+"""Queries per block on a CPU. Keys after a block's last query are masked, so they are not even
+computed: half of the work for a long window. On other devices the fused kernel does this itself."""
+
+
+class LayerCache:
+    """Keys and values of one block's past tokens, (B, K, context, D), of which `length` are set."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self.keys = keys
+        self.values = values
+        self.length = 0
+
+    def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add T tokens, (B, K, T, D) each, and return all so far, (B, K, S, D) each."""
+        end = self.length + keys.size(2)
+        assert end <= self.keys.size(2), "the cache is full"
+        self.keys[:, :, self.length : end] = keys
+        self.values[:, :, self.length : end] = values
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0) -> Tensor:
+    """softmax(q kT / sqrt(D)) v in which a query sees no later key (Vaswani et al. 2017).
+
+    q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The last query belongs to the last key.
+    """
+    queries, past = q.size(2), k.size(2) - q.size(2)
+    grouped = q.size(1) != k.size(1)
+    if queries == 1 or (past == 0 and (q.device.type != "cpu" or queries <= BLOCK)):
+        return F.scaled_dot_product_attention(
+            q, k, v, is_causal=queries > 1, dropout_p=dropout, enable_gqa=grouped
+        )
+    blocks = []
+    for start in range(0, queries, BLOCK):
+        stop = min(start + BLOCK, queries)
+        keys = past + stop
+        mask = torch.ones(stop - start, keys, dtype=torch.bool, device=q.device)
+        blocks.append(
+            F.scaled_dot_product_attention(
+                q[:, :, start:stop],
+                k[:, :, :keys],
+                v[:, :, :keys],
+                attn_mask=mask.tril(past + start),
+                dropout_p=dropout,
+                enable_gqa=grouped,
+            )
+        )
+    return torch.cat(blocks, dim=2)
+
+
+class Attention(nn.Module):
+    """Self-attention over a (B, T, C) sequence; query heads share key/value heads in groups.
+
+    Grouped-query attention: Ainslie et al. 2023, arXiv:2305.13245. `qk_norm` gives queries and
+    keys unit RMS a head (Henry et al. 2020, arXiv:2010.04245), which bounds the scores.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+        bias: bool,
+        qk_norm: bool,
+        norm_epsilon: float,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
+        self.qk_norm, self.norm_epsilon = qk_norm, norm_epsilon
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, (heads + 2 * kv_heads) * head_dim, bias=bias)
+        self.output = nn.Linear(heads * head_dim, width, bias=bias)
+
+    def forward(
+        self, x: Tensor, rotary: tuple[Tensor, Tensor] | None, cache: LayerCache | None = None
+    ) -> Tensor:
+        """(B, T, C) -> (B, T, C); `rotary` holds the table rows of these T positions."""
+        B, T, _ = x.shape  # noqa: N806
+        H, K, D = self.heads, self.kv_heads, self.head_dim  # noqa: N806
+        qkv = self.qkv(x).view(B, T, H + 2 * K, D).transpose(1, 2)  # (B, H + 2K, T, D)
+        q, k, v = qkv.split((H, K, K), dim=1)
+        if self.qk_norm:
+            q = F.rms_norm(q, (D,), eps=self.norm_epsilon)
+            k = F.rms_norm(k, (D,), eps=self.norm_epsilon)
+        if rotary is not None:
+            q, k = rotate(q, *rotary), rotate(k, *rotary)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        mixed = causal_attention(q, k, v, dropout=self.dropout if self.training else 0.0)
+        mixed = mixed.transpose(1, 2).reshape(B, T, H * D)
+        return self.output(mixed)  # type: ignore[no-any-return]

@@ -1,0 +1,153 @@
+"""What a checkpoint holds, as safetensors and JSON: no pickle, so loading one runs no code."""
+
+import base64
+import dataclasses
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from maquette.errors import CheckpointError
+from maquette.training.loop import TrainState
+
+MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
+
+
+def save_training(
+    folder: Path,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    scaler: torch.amp.GradScaler,
+    state: TrainState,
+) -> None:
+    """Write model, optimizer and trainer files into a folder: everything that a resume needs."""
+    save_file(_weights(model), folder / MODEL)
+    save_file(_optimizer_tensors(model, optimizers), folder / OPTIMIZER)
+    trainer = {
+        "state": dataclasses.asdict(state),
+        "scaler": scaler.state_dict(),
+        "random": _random_states(),
+    }
+    (folder / TRAINER).write_text(json.dumps(trainer), encoding="utf-8")
+
+
+def load_training(
+    folder: Path,
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    scaler: torch.amp.GradScaler,
+) -> TrainState:
+    """Put back all that `save_training` wrote. Raises CheckpointError."""
+    load_weights(folder, model)
+    tensors = _read(folder / OPTIMIZER)
+    names = {id(p): name for name, p in model.named_parameters()}
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                prefix = f"{names[id(p)]}:"
+                found = {
+                    k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)
+                }
+                # a fused optimizer wants its step count beside the weights
+                optimizer.state[p] = {key: tensor.to(p.device) for key, tensor in found.items()}
+    trainer = json.loads((folder / TRAINER).read_text(encoding="utf-8"))
+    if scaler.is_enabled():
+        scaler.load_state_dict(trainer["scaler"])
+    _set_random_states(trainer["random"])
+    return TrainState(**trainer["state"])
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Copy a checkpoint's weights into a model of the same shape. Raises CheckpointError."""
+    path = folder / MODEL
+    tensors = _read(path)
+    own = _weights(model)
+    for problem, names in (
+        ("lacks", sorted(own.keys() - tensors.keys())),
+        ("has an unknown", sorted(tensors.keys() - own.keys())),
+    ):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise CheckpointError(f"{path} {problem} {names[0]}{more}: it is of another model")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if tensor.shape != own[name].shape:
+                raise CheckpointError(
+                    f"{path}: {name} is {tuple(tensor.shape)}, the model's {tuple(own[name].shape)}"
+                )
+            own[name].copy_(tensor)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} can't be read: {error}") from None
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and persistent buffer once: tied weights under their first name."""
+    unique = {name for name, _ in model.named_parameters()}
+    every = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return {
+        name: tensor.contiguous()
+        for name, tensor in model.state_dict().items()
+        if name in unique or name not in every
+    }
+
+
+def _optimizer_tensors(
+    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> dict[str, Tensor]:
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        f"{names[id(p)]}:{key}": value.contiguous()
+        for optimizer in optimizers
+        for p, entries in optimizer.state.items()
+        for key, value in entries.items()
+    }
+
+
+def _random_states() -> dict[str, Any]:
+    version, numbers, gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=False)
+    assert isinstance(numpy_state, dict)
+    inner = dict(numpy_state["state"])
+    states: dict[str, Any] = {
+        "python": [version, list(numbers), gauss],
+        "numpy": {**numpy_state, "state": {**inner, "key": [int(n) for n in inner["key"]]}},
+        "torch": _encode(torch.get_rng_state()),
+    }
+    if torch.cuda.is_available():
+        states["cuda"] = [_encode(s) for s in torch.cuda.get_rng_state_all()]
+    if torch.backends.mps.is_available():
+        states["mps"] = _encode(torch.mps.get_rng_state())
+    return states
+
+
+def _set_random_states(states: dict[str, Any]) -> None:
+    version, numbers, gauss = states["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    inner = states["numpy"]["state"]
+    key = np.array(inner["key"], dtype=np.uint32)
+    np.random.set_state({**states["numpy"], "state": {**inner, "key": key}})
+    torch.set_rng_state(_decode(states["torch"]))
+    if "cuda" in states and torch.cuda.device_count() == len(states["cuda"]):
+        torch.cuda.set_rng_state_all([_decode(s) for s in states["cuda"]])
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(_decode(states["mps"]))
+
+
+def _encode(state: Tensor) -> str:
+    return base64.b64encode(state.cpu().numpy().tobytes()).decode("ascii")
+
+
+def _decode(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)

@@ -1,0 +1,74 @@
+"""Loss over a fixed set of windows, and what people call it."""
+
+import math
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IGNORE = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Sums over all targets that count."""
+
+    nats: float
+    tokens: int
+    bytes: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(nats per token); infinite where that overflows."""
+        return _exp(self.loss)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte of text: comparable between tokenizers."""
+        return self.nats / math.log(2) / self.bytes if self.bytes else math.nan
+
+    def word_perplexity(self, bytes_per_word: float) -> float:
+        """exp(nats per word), the words counted as in the papers: comparable with theirs."""
+        return _exp(self.nats / self.bytes * bytes_per_word)
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    windows: Iterable[tuple[Tensor, Tensor]],
+    *,
+    token_bytes: Tensor,
+    device: torch.device,
+    autocast: AbstractContextManager[object],
+) -> Losses:
+    """Sum the losses of windows: inputs and targets int64 (B, T), targets of IGNORE left out.
+
+    `token_bytes` (V,) says how many bytes each token stands for. Dropout is off meanwhile; the
+    uncompiled model is used, so that no second graph is compiled for a few passes.
+    """
+    was_training = model.training
+    model.eval()
+    nats, tokens, size = 0.0, 0, 0
+    for inputs, targets in windows:
+        targets = targets.to(device)
+        with autocast:
+            _, loss = model.forward(inputs.to(device), targets)
+        counted = targets != IGNORE
+        count = int(counted.sum())
+        nats += float(loss) * count
+        tokens += count
+        size += int(F.embedding(targets[counted].cpu(), token_bytes[:, None]).sum())
+    model.train(was_training)
+    return Losses(nats, tokens, size)

@@ -1,0 +1,182 @@
+"""The training loop. It yields what happens; whoever reads it shows, records and saves."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from maquette.errors import TrainingError
+from maquette.events import CheckpointDue, Evaluated, Event, Finished, Note, Sampled, StepDone
+from maquette.training.evaluate import Losses
+from maquette.training.optimizer import set_learning_rate
+
+_TRY = "try a lower train.learning_rate, more schedule.warmup_steps, or model.qk_norm: true"
+
+
+@dataclass
+class TrainState:
+    """Where a run stands. Together with weights and optimizers it is all that a resume needs."""
+
+    step: int = 0
+    tokens: int = 0
+    best_loss: float = math.inf
+    best_step: int = 0
+    stale_evaluations: int = 0
+
+
+@dataclass(frozen=True)
+class Every:
+    """How many steps lie between the things that happen now and then."""
+
+    evaluate: int
+    sample: int
+    checkpoint: int
+
+
+def train(
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    state: TrainState,
+    *,
+    batch: Callable[[int], tuple[Tensor, Tensor]],
+    windows_per_epoch: int,
+    steps: int,
+    factor: Callable[[int], float],
+    accumulation: int,
+    gradient_clip: float | None,
+    device: torch.device,
+    autocast: AbstractContextManager[object],
+    scaler: torch.amp.GradScaler,
+    every: Every,
+    evaluate: Callable[[], Losses],
+    bytes_per_word: float | None,
+    sample: Callable[[int], tuple[str, str]],
+    patience: int | None,
+    stop: Callable[[], bool],
+) -> Iterator[Event]:
+    """Train from `state` to step `steps`, yielding events; `state` moves along.
+
+    `batch(k)` gives inputs and targets (B, T) of step k + 1, `factor(step)` the learning rate's
+    share of its peak, `sample(step)` a prompt and its continuation, `stop()` whether to end after
+    the current step. Raises TrainingError before an update with a loss or gradient that is not
+    finite, with weights and optimizer still as they were.
+    """
+    model.train()
+    if state.step == 0:
+        yield _evaluated(state, evaluate, bytes_per_word)
+        yield _sampled(state, sample)
+    while state.step < steps:
+        begin = time.perf_counter()
+        inputs, targets = batch(state.step)
+        step = state.step + 1
+        loss, gradient_norm = _gradients(
+            model,
+            inputs.to(device),
+            targets.to(device),
+            accumulation,
+            gradient_clip,
+            autocast,
+            scaler,
+            optimizers,
+            step,
+        )
+        rate = set_learning_rate(optimizers, factor(step))
+        for optimizer in optimizers:
+            scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
+        scaler.update()
+        state.step = step
+        state.tokens += targets.numel()
+        yield StepDone(
+            step=step,
+            epoch=step * len(targets) / windows_per_epoch,
+            tokens=state.tokens,
+            loss=loss,
+            learning_rate=rate,
+            gradient_norm=gradient_norm,
+            step_seconds=time.perf_counter() - begin,
+        )
+        last = step == steps
+        best = False
+        if step % every.evaluate == 0 or last:
+            evaluated = _evaluated(state, evaluate, bytes_per_word)
+            best = evaluated.best
+            yield evaluated
+        if step % every.sample == 0 or last:
+            yield _sampled(state, sample)
+        tired = patience is not None and state.stale_evaluations >= patience
+        stopping = not last and stop()
+        if best or last or tired or stopping or step % every.checkpoint == 0:
+            yield CheckpointDue(step=step, best=best)
+        if tired and not last:
+            yield Note(step, f"no better validation loss in {patience} evaluations: ending early")
+            yield Finished(step, "early_stop")
+            return
+        if stopping:
+            yield Finished(step, "stopped")
+            return
+    yield Finished(state.step, "completed")
+
+
+def _gradients(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    accumulation: int,
+    gradient_clip: float | None,
+    autocast: AbstractContextManager[object],
+    scaler: torch.amp.GradScaler,
+    optimizers: Sequence[torch.optim.Optimizer],
+    step: int,
+) -> tuple[float, float]:
+    """Fill every gradient from one batch; returns its mean loss and the gradient's norm."""
+    total = torch.zeros((), device=inputs.device)
+    parts = zip(inputs.chunk(accumulation), targets.chunk(accumulation), strict=True)
+    for part_inputs, part_targets in parts:
+        with autocast:
+            _, loss = model(part_inputs, part_targets)
+        loss = loss / accumulation
+        scaler.scale(loss).backward()
+        total += loss.detach()
+    for optimizer in optimizers:
+        scaler.unscale_(optimizer)
+    parameters = list(model.parameters())
+    norm = torch.nn.utils.clip_grad_norm_(parameters, gradient_clip or math.inf)
+    mean_loss, gradient_norm = float(total), float(norm)
+    if not math.isfinite(mean_loss):
+        raise TrainingError(f"the loss of step {step} is {mean_loss}", hint=_TRY)
+    # fp16 gradients may overflow now and then: the scaler skips that update and scales less.
+    if not math.isfinite(gradient_norm) and not scaler.is_enabled():
+        raise TrainingError(f"the gradient of step {step} is {gradient_norm}", hint=_TRY)
+    return mean_loss, gradient_norm
+
+
+def _evaluated(
+    state: TrainState, evaluate: Callable[[], Losses], bytes_per_word: float | None
+) -> Evaluated:
+    begin = time.perf_counter()
+    losses = evaluate()
+    best = losses.loss < state.best_loss
+    if best:
+        state.best_loss, state.best_step, state.stale_evaluations = losses.loss, state.step, 0
+    else:
+        state.stale_evaluations += 1
+    return Evaluated(
+        step=state.step,
+        split="validation",
+        loss=losses.loss,
+        perplexity=losses.perplexity,
+        bits_per_byte=losses.bits_per_byte,
+        word_perplexity=losses.word_perplexity(bytes_per_word) if bytes_per_word else None,
+        best=best,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def _sampled(state: TrainState, sample: Callable[[int], tuple[str, str]]) -> Sampled:
+    prompt, text = sample(state.step)
+    return Sampled(step=state.step, prompt=prompt, text=text)

@@ -1,0 +1,135 @@
+"""Optimizers: AdamW, or Muon for the blocks' matrices and AdamW for the rest."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(matrices: Tensor, *, iterations: int = 5) -> Tensor:
+    """Bring every singular value near 1: (n, rows, columns) -> the same shape.
+
+    Newton-Schulz iteration with the quintic coefficients of Jordan et al. 2024
+    (kellerjordan.github.io/posts/muon), in the arithmetic of the input.
+    """
+    a, b, c = _QUINTIC
+    tall = matrices.size(-2) > matrices.size(-1)
+    x = matrices.mT if tall else matrices
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised: steps of equal size in every direction of a matrix.
+
+    The arithmetic is torch.optim.Muon's (Nesterov momentum, decoupled weight decay, a step
+    multiplied by sqrt(rows / columns) for tall matrices), with two differences: matrices of one
+    shape are orthogonalised together, and in `arithmetic` instead of always in bfloat16, which
+    processors without bfloat16 products emulate a hundred times slower.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        arithmetic: torch.dtype,
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._arithmetic = arithmetic
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient."""
+        assert closure is None
+        for group in self.param_groups:
+            shapes: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    shapes[parameter.shape].append(parameter)
+            for shape, parameters in shapes.items():
+                self._update(parameters, shape, group)
+
+    def _update(self, parameters: list[Tensor], shape: torch.Size, group: dict[str, Any]) -> None:
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+        momenta = [self.state[p]["momentum_buffer"] for p in parameters]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        updates = orthogonalise(torch.stack(nesterov).to(self._arithmetic)).to(parameters[0].dtype)
+        rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+        torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(parameters, list(updates.unbind()), alpha=-rate)
+
+
+def make_optimizers(
+    model: nn.Module,
+    *,
+    kind: Literal["adamw", "muon"],
+    learning_rate: float,
+    weight_decay: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    muon_learning_rate: float | None,
+    momentum: float | None,
+    arithmetic: torch.dtype,
+) -> list[torch.optim.Optimizer]:
+    """The optimizers of a model; each parameter belongs to one, each group knows its `peak` rate.
+
+    Weight decay acts on matrices only: pulling gains and biases to zero has no use. Muon takes
+    the matrices inside the blocks; embeddings and the output layer have rows that mean one token
+    each, not a linear map to be orthogonalised, and stay with AdamW.
+    """
+    named = list(model.named_parameters())
+    inside = {
+        name for name, p in named if kind == "muon" and p.ndim == 2 and name.startswith("blocks.")
+    }
+    rest = [p for name, p in named if name not in inside]
+    adamw = torch.optim.AdamW(
+        [
+            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=learning_rate,
+        betas=(beta1, beta2),
+        eps=epsilon,
+        fused=True,
+    )
+    optimizers: list[torch.optim.Optimizer] = [adamw]
+    if inside:
+        assert muon_learning_rate is not None
+        assert momentum is not None
+        optimizers.append(
+            Muon(
+                [p for name, p in named if name in inside],
+                lr=muon_learning_rate,
+                momentum=momentum,
+                weight_decay=weight_decay,
+                arithmetic=arithmetic,
+            )
+        )
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["peak"] = group["lr"]
+    return optimizers
+
+
+def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> float:
+    """Set every group to its peak times the factor; returns the first group's rate."""
+    optimizers = list(optimizers)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+    return float(optimizers[0].param_groups[0]["lr"])
