@@ -25,7 +25,8 @@ class _Place:
     path: str
     mark: Mark
     node: Node | None
-    owner: dict[str, type[Part]]  # the part, or the parts of a union, that should hold the key
+    part: type[Part] | None  # the one that should hold the key
+    others: dict[str, type[Part]]  # what the same place could hold, by kind
     field: FieldInfo | None
     annotation: Any
 
@@ -76,19 +77,22 @@ def _place(loc: Sequence[str | int], root: Node) -> _Place:
     node: Node | None = root
     mark = root.mark
     annotation: Any = Spec
-    owner: dict[str, type[Part]] = {}
+    part: type[Part] | None = None
+    others: dict[str, type[Part]] = {}
     field: FieldInfo | None = None
     for step in loc:
         kinds = fields.parts(annotation)
         if len(kinds) > 1:
             annotation = kinds.get(str(step), annotation)  # '[key]' stands here for a bad name
+            others = kinds
             continue
         if kinds:
-            owner = kinds
-            field = next(iter(kinds.values())).model_fields.get(str(step))
+            others = others if annotation in others.values() else {}
+            part = next(iter(kinds.values()))
+            field = part.model_fields.get(str(step))
             annotation = field.annotation if field is not None else None
         elif get_origin(annotation) is dict:
-            owner, field = {}, None
+            part, field = None, None
             annotation = get_args(annotation)[1]
         elif isinstance(step, int):
             annotation = str  # the only lists are of text
@@ -97,7 +101,7 @@ def _place(loc: Sequence[str | int], root: Node) -> _Place:
         path.append(printable(str(step)))
         node = node.child(step) if node is not None else None
         mark = node.mark if node is not None else mark
-    return _Place(".".join(path), mark, node, owner, field, annotation)
+    return _Place(".".join(path), mark, node, part, others, field, annotation)
 
 
 def _message(error: ErrorDetails, place: _Place) -> str:
@@ -118,12 +122,14 @@ def _message(error: ErrorDetails, place: _Place) -> str:
             return _name_message(place.path, "", text)
         return f"{here} must look like owner/name, of letters, digits, '_', '-' and '.'"
     limits = fields.field_bounds(place.field) if place.field is not None else ""
+    if kind == "too_short":
+        return f"{here} is empty; give it at least one, or leave the key out"
     if kind in _LIMITS:
         return f"{here} must be {limits}"
     if kind == "finite_number":
         return f"{here} must be a finite number" + (f", {limits}" if limits else "")
     if place.annotation is None:
-        return f"{here}: {error['msg']}"
+        return f"{here}: {printable(error['msg'], 200)}"
     return f"{here} must be {fields.expected(place.annotation)}{_repair(place)}"
 
 
@@ -134,7 +140,6 @@ _LIMITS = {
     "less_than_equal",
     "string_too_short",
     "string_too_long",
-    "too_short",
     "too_long",
 }
 
@@ -154,14 +159,15 @@ def _shown(node: Node | None) -> str:
 
 
 def _known_keys(place: _Place) -> str:
-    part = next(iter(place.owner.values()))
+    assert place.part is not None
     key = place.path.rpartition(".")[2]
-    known = list(part.model_fields)
+    known = list(place.part.model_fields)
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
-    if "kind" in known and len(known) == 1:
-        return f"kind: {fields.kind_of(part)} has no other keys"
+    knowing = [kind for kind, part in place.others.items() if key in part.model_fields]
+    if knowing:
+        return f"kind: {' and '.join(knowing)} has it, kind: {fields.kind_of(place.part)} has not"
     return f"the keys here are {', '.join(known)}"
 
 

@@ -114,10 +114,11 @@ def number(value: float) -> str:
 
 
 def field_bounds(field: FieldInfo) -> str:
-    """The bounds of a field, wherever pydantic keeps them."""
-    metadata = list(field.metadata)
-    for member in [field.annotation, *get_args(field.annotation)]:
-        if get_origin(member) is Annotated:
-            for extra in get_args(member)[1:]:
-                metadata += extra.metadata if isinstance(extra, FieldInfo) else []
-    return bounds(metadata)
+    """The bounds of a field, in words; those of its single values, not of a list's length."""
+    return bounds(field.metadata)
+
+
+def pattern(field: FieldInfo) -> str:
+    """The pattern that a field's text matches; '' without."""
+    found = [getattr(extra, "pattern", None) for extra in field.metadata]
+    return next((text for text in found if text), "")

@@ -133,7 +133,7 @@ class WikiTextSource(Part):
     config: Literal[
         "wikitext-2-v1", "wikitext-2-raw-v1", "wikitext-103-v1", "wikitext-103-raw-v1"
     ] = "wikitext-2-raw-v1"
-    """Which one: 2 or 103 million words, raw or with rare words as <unk>."""
+    """Which one: 2 or 103 million words, raw or with rare words as `<unk>`."""
     path: str | None = None
     """A folder with train, valid and test as .txt or .parquet; else the cache, else the hub."""
 
@@ -143,7 +143,11 @@ class HubSource(Part):
 
     kind: Literal["hub"]
     """The source."""
-    dataset: str = Field(min_length=1, max_length=200, pattern=r"^[\w.-]+(/[\w.-]+)?$")
+    dataset: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$",
+    )
     """Its name, such as `roneneldan/TinyStories`."""
     config: str | None = Field(default=None, max_length=200)
     """Its configuration, where it has several."""
