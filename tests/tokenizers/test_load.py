@@ -15,17 +15,17 @@ def test_bytes_tokenizer_comes_back(tmp_path: Path) -> None:
 
 
 def test_bpe_tokenizer_comes_back(tmp_path: Path) -> None:
-    tokenizer = train_bpe(["the cat sat on the mat " * 9], 270)
+    tokenizer = train_bpe(["the cat sat on the mat " * 9], 265)
     tokenizer.save(tmp_path / "tokenizer.json")
     loaded = load_tokenizer(tmp_path / "tokenizer.json")
     text = f"the hat {END_OF_TEXT}"
-    assert (loaded.kind, loaded.vocabulary, loaded.end_of_text) == ("bpe", 270, 0)
+    assert (loaded.kind, loaded.vocabulary, loaded.end_of_text) == ("bpe", 265, 0)
     assert loaded.encode(text).tolist() == tokenizer.encode(text).tolist()
 
 
 def test_other_readers_understand_the_file(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    tokenizer = train_bpe(["the cat sat on the mat " * 9], 270)
+    tokenizer = train_bpe(["the cat sat on the mat " * 9], 265)
     tokenizer.save(tmp_path / "tokenizer.json")
     theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
     assert theirs.encode("the cat's mat") == tokenizer.encode("the cat's mat").tolist()

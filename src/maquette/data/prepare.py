@@ -1,0 +1,358 @@
+"""Text to tokens, once: memory-mapped files in the cache, made anew when anything changes.
+
+    <cache>/data/<key>/
+      manifest.json               what it was made from, size and SHA-256 of each file
+      facts.json                  documents, tokens, bytes and words of each split
+      tokenizer.json
+      <source>.<split>.tokens     ids, little-endian, 16 bits, or 32 for over 65,536 ids
+
+The key is a hash of everything that the tokens depend on.
+"""
+
+import hashlib
+import heapq
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from maquette.data.sources import SizedSource, TextSource, naming, open_source
+from maquette.data.text.piece import Piece, cut_safely
+from maquette.errors import DamagedError, DataError, RunError
+from maquette.facts import DataFacts, SplitFacts
+from maquette.quantities import format_bytes
+from maquette.runs import durable
+from maquette.spec.schema import Spec
+from maquette.tokenizers import bpe
+from maquette.tokenizers.base import Tokenizer
+from maquette.tokenizers.bpe import BPETokenizer, train_bpe
+from maquette.tokenizers.bytes import BytesTokenizer, to_utf8
+from maquette.tokenizers.load import load_tokenizer
+
+FORMAT = 1
+"""Part of the key: raise it when the same text would give other tokens or other files."""
+BATCH_CHARACTERS = 1 << 20
+TOKENIZER_FILE = "tokenizer.json"
+FACTS_FILE = "facts.json"
+
+Tokens = NDArray[Any]
+Report = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a preparation stands. `total_bytes` of text is an estimate, None when unknown."""
+
+    stage: Literal["waiting", "tokenizer", "tokens"]
+    source: str
+    split: str
+    documents: int
+    tokens: int
+    bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Prepared data: `tokens` are files mapped into memory, so opening them costs nothing."""
+
+    folder: Path
+    tokenizer: Tokenizer
+    facts: DataFacts
+    reused: bool
+
+    def tokens(self, split: str) -> dict[str, Tokens]:
+        """Source name -> token ids, shape (N,); sources without this split are left out."""
+        dtype = _dtype(self.facts.vocabulary)
+        return {
+            name: np.memmap(self.folder / _file_name(name, split), dtype=dtype, mode="r")
+            for name, splits in self.facts.sources.items()
+            if split in splits
+        }
+
+
+def cache_folder() -> Path:
+    """Where prepared data lives: $MAQUETTE_CACHE, or the system's place for caches."""
+    import platformdirs
+
+    chosen = os.environ.get("MAQUETTE_CACHE")
+    root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("maquette", False)
+    return root / "data"
+
+
+def prepare(spec: Spec, *, cache: Path | None = None, progress: Report | None = None) -> Prepared:
+    """The spec's text as tokens: found in the cache, or made and put there.
+
+    `cache` takes the place of $MAQUETTE_CACHE. Two preparations of the same data wait for each
+    other; one that is cut off leaves nothing that the next would take for whole. Raises DataError.
+    """
+    report = progress or (lambda _: None)
+    sources = _open_sources(spec)
+    about = _about(spec, sources)
+    root = cache_folder() if cache is None else cache / "data"
+    folder = root / _key(about)
+    prepared = _open_if_whole(folder)
+    if prepared is not None:
+        return prepared
+    try:
+        durable.make_folder(root)
+        with _locked(folder, report):
+            _remove_leftovers(root, folder)
+            prepared = _open_if_whole(folder)  # made while we waited
+            if prepared is None:
+                if folder.exists():
+                    durable.remove_folder(folder)
+                _make(folder, spec, sources, about, report)
+    except (RunError, OSError) as error:
+        raise _cannot_write(root, sources, error) from error
+    return prepared or open_prepared(folder, reused=False)
+
+
+def open_prepared(folder: Path, *, reused: bool = True) -> Prepared:
+    """The prepared data in a folder. Raises DamagedError when it isn't whole."""
+    durable.read_manifest(folder)
+    written = json.loads((folder / FACTS_FILE).read_bytes())
+    facts = DataFacts(
+        vocabulary=written["vocabulary"],
+        sources={
+            name: {split: SplitFacts(**counts) for split, counts in splits.items()}
+            for name, splits in written["sources"].items()
+        },
+    )
+    return Prepared(folder, load_tokenizer(folder / TOKENIZER_FILE), facts, reused)
+
+
+def data_key(spec: Spec) -> str:
+    """The name of the folder that holds the spec's prepared data. Raises DataError."""
+    return _key(_about(spec, _open_sources(spec)))
+
+
+def _open_sources(spec: Spec) -> dict[str, TextSource]:
+    return {name: open_source(name, part, spec.seed) for name, part in spec.data.sources.items()}
+
+
+def _about(spec: Spec, sources: dict[str, TextSource]) -> dict[str, Any]:
+    """Everything that the tokens depend on. The order of the sources decides BPE's text."""
+    tokenizer = spec.tokenizer.model_dump()
+    if spec.tokenizer.kind == "bpe":
+        tokenizer["library"] = metadata.version("tokenizers")
+    prints = []
+    for name, source in sources.items():
+        with naming(name):
+            prints.append([name, dict(source.fingerprint())])
+    return {"data_format": FORMAT, "tokenizer": tokenizer, "sources": prints}
+
+
+def _key(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _open_if_whole(folder: Path) -> Prepared | None:
+    try:
+        return open_prepared(folder)
+    except (DamagedError, DataError):
+        return None
+
+
+def _lock(root: Path, key: str, timeout: float) -> FileLock:
+    return FileLock(root / f"{key}.lock", timeout=timeout)
+
+
+class _locked:  # noqa: N801 - used like a function
+    """Hold the lock of one prepared folder; say so when another process has it."""
+
+    def __init__(self, folder: Path, report: Report) -> None:
+        self._folder, self._report = folder, report
+        self._lock = _lock(folder.parent, folder.name, timeout=-1)
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            self._report(Progress("waiting", "", "", 0, 0, 0, None))
+            self._lock.acquire(poll_interval=0.2)
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _remove_leftovers(root: Path, mine: Path) -> None:
+    """Remove what killed preparations left, but nothing that one still works on."""
+    for temporary in root.glob(f"{durable.TEMPORARY}*"):
+        key = temporary.name.removeprefix(durable.TEMPORARY).split("-")[0]
+        if key == mine.name:
+            shutil.rmtree(temporary, ignore_errors=True)
+            continue
+        try:
+            with _lock(root, key, timeout=0):
+                shutil.rmtree(temporary, ignore_errors=True)
+        except Timeout:
+            continue
+
+
+def _make(
+    folder: Path,
+    spec: Spec,
+    sources: dict[str, TextSource],
+    about: dict[str, Any],
+    report: Report,
+) -> None:
+    _check_space(folder.parent, spec, sources)
+    tokenizer = _make_tokenizer(spec, sources, report)
+
+    def fill(place: Path) -> None:
+        tokenizer.save(place / TOKENIZER_FILE)
+        facts = DataFacts(tokenizer.vocabulary, {})
+        for name, source in sources.items():
+            with naming(name):
+                facts.sources[name] = {
+                    split: _write(place, name, source, split, tokenizer, report)
+                    for split in source.splits()
+                }
+        (place / FACTS_FILE).write_text(json.dumps(asdict(facts), indent=2) + "\n")
+
+    durable.commit_folder(folder, fill, extra=about)
+
+
+def _make_tokenizer(
+    spec: Spec, sources: dict[str, TextSource], report: Report
+) -> BytesTokenizer | BPETokenizer:
+    if spec.tokenizer.kind == "bytes":
+        return BytesTokenizer()
+    return train_bpe(_training_texts(sources, report), spec.tokenizer.vocabulary)
+
+
+def _training_texts(sources: dict[str, TextSource], report: Report) -> Iterator[str]:
+    """Pieces of the train splits, about as many characters of each source at any time.
+
+    Of a source larger than what is read, pieces from all of it rather than its beginning.
+    """
+    budget = bpe.TRAINING_CHARACTERS
+    sizes = [_size(source, "train") for source in sources.values()]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    expected = None if total is None else min(total, budget)
+    queue = [
+        (0, order, name, _strided(source, max(1, -(-(size or 0) // budget))))
+        for order, ((name, source), size) in enumerate(zip(sources.items(), sizes, strict=True))
+    ]
+    read_bytes = 0
+    while queue:
+        characters, order, name, pieces = heapq.heappop(queue)
+        with naming(name):
+            piece = next(pieces, None)
+        if piece is not None:
+            read_bytes += len(piece.text)
+            report(Progress("tokenizer", name, "train", 0, 0, read_bytes, expected))
+            yield piece.text
+            heapq.heappush(queue, (characters + len(piece.text), order, name, pieces))
+
+
+def _strided(source: TextSource, stride: int) -> Iterator[Piece]:
+    for number, piece in enumerate(cut_safely(source.pieces("train"))):
+        if number % stride == 0:
+            yield piece
+
+
+def _write(
+    place: Path,
+    name: str,
+    source: TextSource,
+    split: str,
+    tokenizer: BytesTokenizer | BPETokenizer,
+    report: Report,
+) -> SplitFacts:
+    """Encode one split of one source into its file, a batch of pieces at a time."""
+    dtype = _dtype(tokenizer.vocabulary)
+    end = np.array([tokenizer.end_of_text], dtype=np.uint32)
+    documents = tokens = read_bytes = words = 0
+    total_bytes = _size(source, split)
+    with (place / _file_name(name, split)).open("wb") as file:
+        for batch in _batched(cut_safely(source.pieces(split))):
+            encoded = tokenizer.encode_batch([piece.text for piece in batch])
+            parts: list[NDArray[np.uint32]] = []
+            for piece, ids in zip(batch, encoded, strict=True):
+                parts += [ids, end] if piece.last else [ids]
+            stream = np.concatenate(parts)
+            stream.astype(dtype).tofile(file)
+            documents += sum(piece.last for piece in batch)
+            tokens += len(stream)
+            read_bytes += sum(_utf8_length(piece.text) for piece in batch)
+            if source.count_words:
+                words += sum(len(p.text.split()) + p.text.count("\n") for p in batch)
+            report(Progress("tokens", name, split, documents, tokens, read_bytes, total_bytes))
+    if not read_bytes:
+        raise DataError(
+            f"its {split} split holds no text",
+            hint="give it more documents, or raise validation_fraction",
+        )
+    return SplitFacts(documents, tokens, read_bytes, words if source.count_words else None)
+
+
+def _batched(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    batch: list[Piece] = []
+    characters = 0
+    for piece in pieces:
+        batch.append(piece)
+        characters += len(piece.text)
+        if characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(to_utf8(text))
+
+
+def _dtype(vocabulary: int) -> np.dtype[Any]:
+    return np.dtype("<u2" if vocabulary <= 1 << 16 else "<u4")
+
+
+def _file_name(source: str, split: str) -> str:
+    return f"{source}.{split}.tokens"
+
+
+def _size(source: TextSource, split: str) -> int | None:
+    return source.size(split) if isinstance(source, SizedSource) else None
+
+
+def _bytes_of_text(sources: dict[str, TextSource]) -> int | None:
+    sizes = [_size(source, split) for source in sources.values() for split in source.splits()]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _check_space(root: Path, spec: Spec, sources: dict[str, TextSource]) -> None:
+    """Refuse at once what can't fit: with the bytes tokenizer the size is known beforehand."""
+    text = _bytes_of_text(sources)
+    if text is None or spec.tokenizer.kind != "bytes":
+        return
+    needed, free = 2 * text, shutil.disk_usage(root).free
+    if needed > free:
+        raise DataError(
+            f"{root}: preparing needs {format_bytes(needed)}, and {format_bytes(free)} are free",
+            hint=_ELSEWHERE,
+        )
+
+
+_ELSEWHERE = "free some space, or set MAQUETTE_CACHE to a folder on another disk"
+
+
+def _cannot_write(
+    root: Path, sources: dict[str, TextSource], error: RunError | OSError
+) -> DataError:
+    cause = error if isinstance(error, OSError) else error.__cause__
+    reason = (isinstance(cause, OSError) and cause.strerror) or str(error)
+    text = _bytes_of_text(sources)
+    needs = (
+        f" (the text has {format_bytes(text)}; its tokens take up to twice that)" if text else ""
+    )
+    return DataError(f"{root}: can't be written: {reason}{needs}", hint=_ELSEWHERE)
