@@ -69,7 +69,7 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
 
 def write_json(path: Path, value: object, *, sync: bool = True) -> None:
     """Replace a file with indented JSON; numbers that aren't finite become null."""
-    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n", sync=sync)
 
 
@@ -95,7 +95,7 @@ def commit_folder(
     there yet; its parents are created. Returns the bytes of all files, the manifest among them.
     Raises RunError, and whatever `fill` raises, after having removed the temporary folder.
     """
-    extra = _finite(extra or {})
+    extra = finite(extra or {})
     assert not set(extra) & set(_RESERVED), "these keys belong to the manifest"
     written = 0
 
@@ -218,7 +218,7 @@ class Appender:
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one row; numbers that aren't finite become null. Raises RunError."""
-        line = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False) + "\n"
+        line = json.dumps(finite(row), ensure_ascii=False, allow_nan=False) + "\n"
         with os_errors("write", self.path):
             os.lseek(self._file, self._size, os.SEEK_SET)
             try:
@@ -266,6 +266,17 @@ def parse_row(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and line.endswith(b"\n") else None
+
+
+def finite(value: Any) -> Any:
+    """The value, ready for strict JSON: floats that aren't finite become None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
 
 
 def sync_folder(folder: Path) -> None:
@@ -394,13 +405,3 @@ def _read_at(handle: int, start: int, count: int) -> bytes:
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -2,11 +2,8 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
-import platform
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +25,7 @@ class Meta:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     host: dict[str, Any] = dataclasses.field(default_factory=dict)
     git: dict[str, Any] | None = None
+    spec: dict[str, Any] = dataclasses.field(default_factory=dict)  # overrides and defaults in it
 
     def to_json(self) -> dict[str, Any]:
         """The content of meta.json, with the time written out for people too."""
@@ -36,9 +34,18 @@ class Meta:
 
 
 def describe_this_moment(
-    run_id: str, *, command: Sequence[str], device: str, kind: str = "training"
+    run_id: str,
+    *,
+    command: Sequence[str],
+    device: str,
+    spec: dict[str, Any],
+    kind: str = "training",
 ) -> Meta:
     """What meta.json says of this process, machine and working tree."""
+    import importlib.metadata
+    import platform
+    import socket
+
     versions = {"python": platform.python_version()}
     for name in _DISTRIBUTIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -58,6 +65,7 @@ def describe_this_moment(
         versions=versions,
         host=host,
         git=_git_state(Path.cwd()),
+        spec=spec,
     )
 
 

@@ -251,6 +251,7 @@ class Store:
         name: str,
         *,
         spec_text: str,
+        spec: dict[str, Any] | None = None,
         blueprint_text: str | None = None,
         command: Sequence[str] = (),
         device: str = "auto",
@@ -262,7 +263,9 @@ class Store:
         for attempt in range(1000):
             number = "" if attempt < 100 else f"-{generator.randrange(10**6)}"
             run = Run(self.root / f"{name}-{two_words(generator)}{number}")
-            meta = describe_this_moment(run.id, command=command, device=device, kind=kind)
+            meta = describe_this_moment(
+                run.id, command=command, device=device, kind=kind, spec=spec or {}
+            )
 
             def fill(folder: Path, meta: Meta = meta) -> None:
                 (folder / "spec.yaml").write_text(spec_text, encoding="utf-8")

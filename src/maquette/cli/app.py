@@ -1,0 +1,76 @@
+"""The table of commands. Each module imports what is heavy inside its functions."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from maquette.cli import doctor, runs
+from maquette.cli.common import LOOK, RUNS
+
+
+class Commands(TyperGroup):
+    """A group whose help lists the commands by panel, before the options.
+
+    Typer's own panels need rich, which takes longer to import than everything else here together.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the panels of commands, then the options."""
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            panel = getattr(command, "rich_help_panel", None)
+            title = panel if isinstance(panel, str) else "Commands"
+            panels.setdefault(title, []).append((name, command.get_short_help_str(limit=70)))
+        for title, rows in panels.items():
+            with formatter.section(_heading(title)):
+                formatter.write_dl(rows)
+        options = [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
+        with formatter.section(_heading("Options")):
+            formatter.write_dl(options)
+
+
+def _heading(text: str) -> str:
+    return text if os.environ.get("NO_COLOR") else typer.style(text, bold=True)
+
+
+app = typer.Typer(
+    name="maquette",
+    cls=Commands,
+    help="From a short YAML spec to a small model you trained, understand and own.",
+    epilog="First steps: maquette demo, then maquette new my-model.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        typer.echo(f"maquette {importlib.metadata.version('maquette')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """From a short YAML spec to a small model you trained, understand and own."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command("ps", rich_help_panel=RUNS)(runs.ps)
+app.command("status", rich_help_panel=RUNS)(runs.status)
+app.command("rm", rich_help_panel=RUNS)(runs.rm)
+app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)

@@ -1,0 +1,139 @@
+"""What the commands share: options, consoles, and how errors are told."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from maquette.runs.store import Store
+
+# The panels of `maquette --help`.
+BEGIN = "Begin"
+TRAIN = "Train"
+RUNS = "Runs"
+USE = "Use a model"
+LOOK = "Look closer"
+
+RunsDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--runs-dir",
+        envvar="MAQUETTE_RUNS",
+        show_default="./runs",
+        help="Folder that holds the runs.",
+        file_okay=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run's id, the beginning of one, or `latest`."),
+]
+
+
+def open_store(runs_dir: Path | None) -> "Store":
+    """The store that a command's --runs-dir means."""
+    from maquette.runs.store import Store
+
+    return Store(runs_dir)
+
+
+def out() -> "Console":
+    """The console for data: stdout. Colours only on a terminal, and not with NO_COLOR."""
+    from rich.console import Console
+
+    # Without a terminal there is no width to keep to: a table isn't to lose columns in a pipe.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 400)
+
+
+def err() -> "Console":
+    """The console for progress and messages: stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def say(message: str) -> None:
+    """A line for the person, to stderr."""
+    with contextlib.suppress(OSError, ValueError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    """Indented JSON to stdout; numbers that aren't finite become null."""
+    import json
+
+    from maquette.runs.durable import finite
+
+    print(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_error(message: str, hint: str | None = None) -> None:
+    """`error: ...` and a hint on the next line, to stderr."""
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    word = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
+    lines = f"{word} {message}\n" + (f"  {hint}\n" if hint else "")
+    with contextlib.suppress(OSError, ValueError):  # nobody listens any more
+        sys.stderr.write(lines)
+        sys.stderr.flush()
+
+
+def usage_hint(error: typer.TyperException) -> str | None:
+    """Where to read how the command is used, if the error is about its use."""
+    context = getattr(error, "ctx", None)
+    return f"see `{context.command_path} --help`" if context is not None else None
+
+
+def describe_os_error(error: OSError) -> str:
+    """An error of the operating system in a line, with the file where it is known."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{(error.strerror or str(error) or type(error).__name__).lower()}"
+
+
+def print_unexpected(error: Exception) -> None:
+    """Tell of a defect of ours, and keep its traceback for whoever mends it."""
+    import traceback
+
+    trace = "".join(traceback.format_exception(error))
+    if os.environ.get("MAQUETTE_DEBUG"):
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(trace)
+        return
+    first = (str(error).strip() or "no message").splitlines()[0]
+    print_error(f"unexpected {type(error).__name__}: {first}", _save(trace))
+
+
+def _save(trace: str) -> str:
+    import tempfile
+
+    debug = "MAQUETTE_DEBUG=1 shows the traceback"
+    try:
+        handle, name = tempfile.mkstemp(prefix="maquette-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(trace)
+    except OSError:
+        return debug
+    return f"this is a defect of maquette; please report it with {name} ({debug})"
+
+
+def settle_output() -> None:
+    """Keep Python from complaining at its end about a stdout that nobody reads."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def ago(seconds: float) -> str:
+    """How long ago, in the largest unit: `12s`, `5min`, `3h`, `2d`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{max(0.0, seconds):.0f}s"
