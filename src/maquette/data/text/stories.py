@@ -8,6 +8,7 @@ slots for the people and things of the story. The notation of the plots in `stor
     let a, b = x; y | p; q       words that are drawn together
     - One / another              a beat: one of these sentences
     -? One / another             a beat that half of the stories leave out
+    -? @child                    sentences that plots share, from `SCENES`
     [big|small]                  either word
     {thing} {Thing} {a_thing} {A_thing}    a word, with a capital, with its article, both
 
@@ -200,7 +201,10 @@ def read_plot(name: str, text: str, cast: Cast) -> Plot:
         elif mark == "let":
             plot.lets.append(read_let(rest))
         else:
-            beat = [" " + one for each in re.split(r" /\s", rest) for one in expand(each)]
+            if rest.startswith("@"):
+                more, rest = words.SCENES[rest[1:]]
+                plot.draws.extend(cast.draw(each) for each in more.split())
+            beat = [" " + one for each in re.split(r"\s/\s", rest) for one in expand(each)]
             plot.beats.append(beat + [""] * (len(beat) if mark == "-?" else 0))
     return plot
 
@@ -214,6 +218,19 @@ def plots() -> list[Plot]:
     return [read_plot(name, text, cast) for name, text in found]
 
 
+def once_named(last: str, sentence: str) -> str:
+    """The sentence, with a pronoun for whom the last one was about: `Tom ran. He fell.`"""
+    for name, pronoun in (("{A}", "he"), ("{B}", "bhe"), ("{E}", "bhe")):
+        starts = (f" {name} ", f" {{When}} {name} ")
+        alone = last.startswith(starts) and f" {name} and " not in last
+        if alone or last.endswith(f" {name}."):
+            if sentence.startswith(f" {name} ") and not sentence.startswith(f" {name} the "):
+                return f" {{{capital(pronoun)}}}{sentence[4:]}"
+            if sentence.startswith(f" {{When}} {name} "):
+                return f" {{When}} {{{pronoun}}}{sentence[11:]}"
+    return sentence
+
+
 def tell(plot: Plot, rng: random.Random) -> str:
     """One story with this plot."""
     row: Row = {}
@@ -221,7 +238,14 @@ def tell(plot: Plot, rng: random.Random) -> str:
         draw(rng, row)
     for rows in plot.lets:
         row.update(pick(rng, rows))
-    return "".join(pick(rng, beat) for beat in plot.beats).format_map(row).lstrip()
+    chosen = ""
+    last = ""
+    for beat in plot.beats:
+        sentence = pick(rng, beat)
+        if sentence:
+            last = once_named(last, sentence)
+            chosen += last
+    return chosen.format_map(row).lstrip()
 
 
 def story(rng: random.Random) -> str:

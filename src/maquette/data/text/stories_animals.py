@@ -6,6 +6,7 @@ Standard library only; `stories.py` explains the notation.
 PLOTS = {
     "hungry": """
         cast: when hero elder hungry
+        -? @child
         - {When} {A} found {a_animal} by the door. / {When} {a_animal} came into the garden and
           looked at {A}.
         - It was thin and hungry, and it {cry}. / "What do you want?" asked {A}. The {animal} {cry}.
@@ -44,6 +45,7 @@ PLOTS = {
         cast: when beasts
         let water = pond | lake | well | river
         let tool = net | bucket | spoon | long stick
+        -? @wood
         - One night {A} the {kind} looked into the {water}. / {A} the {kind} came to the {water} one
           night to drink.
         - There was the moon, round and white, under the water. / In the black water lay the moon.
@@ -61,14 +63,15 @@ PLOTS = {
         """,
     "thorn": """
         cast: beasts
-        let big = bear | wolf | lion | bull
-        let small = mouse | frog | mole | shrew
+        let big = bear | wolf | lion
+        let small = mouse | frog | mole
         let use = a needle | two small sticks | a bit of wax | its tiny teeth
+        -? @wood
         - {A} was a big {big}, and {B} was a small {small}. / There was once a big {big} called {A}
           and a small {small} called {B}.
         - "You are too small to be of any use," said {A}. / "What can such a small {small} do?"
           asked {A}.
-        - {B} said nothing and went on eating {bhis} supper. / "We shall see," said {B}.
+        -? {B} said nothing and went on eating {bhis} supper. / "We shall see," said {B}.
         - The next day {A} stepped on a thorn. "Ow!" {he} cried. / Then one day {A} had a thorn in
           {his} foot, and {he} howled so loudly that the leaves fell down.
         - {His} own feet were too big and thick to pull it out. / {He} tried to pull it out, but it
@@ -83,16 +86,15 @@ PLOTS = {
     "snail": """
         cast: beasts
         let when = on Monday | in May | in spring | at Christmas
-        let what, late = birthday; a year | wedding; a month | picnic; a week | harvest party; two
-          weeks
+        let what, late = birthday; a year | party; a month | picnic; a week
         - {A} the {kind} wrote a letter to {B} the {bkind}. "Please come to my {what}," it said. /
           "Please come to my {what}," wrote {A} the {kind} to {B} the {bkind}.
         - {He} gave the letter to the snail, who was the postman. / The snail put the letter on its
           back. "I will hurry," it said.
-        - The snail went as fast as it could. It passed a stone, and later another stone. / The
+        -? The snail went as fast as it could. It passed a stone, and later another stone. / The
           snail ran. It did not look like running, but it was.
         - {A} waited, but {B} did not come. / On the day itself {A} sat there all alone with a cake.
-        - "I think {bhe} has forgotten me," said {A}. / "Maybe {bhe} does not like cake," thought
+        -? "I think {bhe} has forgotten me," said {A}. / "Maybe {bhe} does not like cake," thought
           {A}.
         - {Late} later somebody knocked. It was {B} with a present. / Then, {late} later, {B} stood
           at the door in {bhis} best hat.
@@ -104,12 +106,13 @@ PLOTS = {
     "bridge": """
         cast: beasts
         let gift = bag of nuts | pot of honey | big cheese | cherry cake
+        -? @wood
         - {A} the {kind} and {B} the {bkind} met in the middle of a narrow bridge. / On a narrow
           bridge {A} the {kind} met {B} the {bkind}.
         - There was room for only one of them. / It was too narrow for two.
         - "After you," said {A}. "No, after you," said {B}. / "You go first," said {A} politely.
           "No, you," said {B}.
-        - "I have time," said {A}. "I have time too," said {B}. / They bowed, and they bowed again.
+        -? "I have time," said {A}. "I have time too," said {B}. / They bowed, and they bowed again.
         - The sun went down, and they were still there. / An hour passed. A fish looked out of the
           water and shook its head.
         - "I have {a_gift} with me," said {A}. "Are you hungry?" / Then {B} sniffed. "What is in
@@ -123,6 +126,7 @@ PLOTS = {
     "snore": """
         cast: beasts
         let give = a pair of woolly hats | two pine cones for the ears | a bag of soft moss
+        -? @wood
         - {A} the {kind} lived next door to {B} the {bkind}. / {A} the {kind} and {B} the {bkind}
           had a house together.
         - Every night {B} snored like a saw. / At night {B} snored so loudly that the cups fell off
@@ -143,6 +147,7 @@ PLOTS = {
         cast: when beasts
         let goal = mill | old oak | river | big rock
         let stop = pick flowers | eat berries | watch a beetle | smell the roses
+        -? @wood
         - {When} {A} the {kind} and {B} the {bkind} ran a race to the {goal}. / "Shall we race to
           the {goal}?" asked {A} the {kind}. "Yes," said {B} the {bkind}.
         - "One, two, three, go!" said the owl, and off they went. / The crow called, "Go!" and off
@@ -165,14 +170,14 @@ PLOTS = {
         - {A} was a little owl who was afraid of the dark. / There was once a little owl called {A}.
           {He} did not like the dark.
         - "But owls fly at night," said {his} mother. / "Owls must fly at night," said {his} father.
-        - "I will fly in the morning," said {A}, and held on to the branch. / "Not this owl," said
+        -? "I will fly in the morning," said {A}, and held on to the branch. / "Not this owl," said
           {A}, and shut {his} eyes.
         - Then {B} the bat came by. "Are you coming?" {bhe} asked. / {B} the bat hung upside down
           beside {him}. "Why are you sitting here?" {bhe} asked.
         - "It is too dark to see anything," said {A}. "Have you looked?" asked {B}. / "There is
           nothing to see," said {A}. "Open your eyes first," said {B}.
         - So {A} opened one eye, and then the other. / {A} looked up, just a little.
-        - And {he} saw {sight}. "Oh!" said {A}. / Up there {he} saw {sight}.
+        - And {he} saw {sight}. "Oh!" {he} said. / Up there {he} saw {sight}.
         - "You can only see that in the dark," said {B}. / "Does that happen every night?" asked
           {A}. "Every night," said {B}.
         - Then they flew out over the trees, wing by wing. / After that {A} was only afraid of
@@ -187,7 +192,7 @@ PLOTS = {
         - {When} {E}'s best {toy} was gone. / {When} {E} could find only one {toy}.
         - "Have you seen my {toy}?" asked {E}. "No," said {A}. {name} looked at the floor. / "Who
           took it?" asked {E}. {name} hid behind {A}.
-        - There was mud on his nose. / {A} saw fresh earth on his paws.
+        -? There was mud on his nose. / {A} saw fresh earth on his paws.
         - "Show me," said {A}, and the dog ran into the garden. / They followed the muddy paw marks
           into the garden.
         - There was a new hole {where}, and in it lay the {toy}. / The dog began to dig {where}, and
@@ -210,7 +215,7 @@ PLOTS = {
           will teach it more."
         - "Say hello," said {A}. "{Word}," said the parrot. / "Good morning," said {A}. "{Word},"
           said the parrot.
-        - {A} tried it ten times, and then ten times more. / {He} tried all week, and grew very
+        -? {A} tried it ten times, and then ten times more. / {He} tried all week, and grew very
           tired.
         - "It cannot learn," said {A}. "What does it want?" asked {E}. / "Maybe it is not a lesson
           that it wants," said {E}.

@@ -6,6 +6,7 @@ Standard library only; `stories.py` explains the notation.
 PLOTS = {
     "lost": """
         cast: when hero elder lost
+        -? @child
         - {A} could not find {his} {thing}. / {When} {A} lost {his} {thing}. / {When} {A}'s {thing}
           was gone, and it was {his} favourite {thing}.
         - {He} looked behind the door and inside the teapot. / {He} looked everywhere, even in the
@@ -23,13 +24,13 @@ PLOTS = {
     "glasses": """
         cast: when hero grand home
         let paper = newspaper | letter | map | recipe
-        let spot = sugar bowl | teapot | coal bucket | bread bin
+        let spot = sugar bowl | teapot | bread basket | milk jug
         -? {A} and {E} lived in {home}. / It was a quiet day. / Rain fell on the roof.
         - {When} {E} could not read the {paper}. / {When} {E} sat down to read the {paper}.
         - "Where are my glasses?" asked {E}. / "I have lost my glasses," said {E}.
         - {A} looked [under the chair|behind the clock], and even under the cat.
-        - "They are not in the {spot}," {he} said. / {He} looked in the {spot} too, but found only a
-          spider.
+        -? "They are not in the {spot}," {he} said. / {He} looked in the {spot} too, but found only
+          a spider.
         - Then {he} looked at {E} and began to laugh. / Then {A} looked up and smiled.
         - "Your glasses are on your head!" said {A}. / "I see them," said {A}. "They are on your
           head."
@@ -40,11 +41,12 @@ PLOTS = {
         """,
     "mend": """
         cast: when hero friend mend
+        -? @child
         - {When} {A} saw that {broke}. / "Oh no!" said {A}, for {broke}. / {A} was sad, because
           {broke}.
         - First {A} tried to mend it with jam, but that only made it sticky. / First {A} asked it
           nicely, but that did not help. / First {A} tried a spoon, but a spoon was no use. / First
-          {A} kicked it, but that only hurt {his} toe.
+          {A} shouted at it, but it only stayed as it was.
         - "You need {tool}," said {his} {rel} {B}. / "What do I need?" asked {A}. "You need {tool},"
           said {his} {rel} {B}.
         - {B} [had|fetched] {tool}, and {A} [slowly|carefully] {did}. / They found {tool} in the
@@ -60,8 +62,8 @@ PLOTS = {
         - {When} {A} made {a_treat} for {E}. / {When} {A} wanted to make {a_treat} all by {himself}.
         - {He} mixed the eggs and the flour, and then {he} added a big cup of sugar. / {He} mixed
           and mixed until there was flour on the ceiling. Last of all {he} added a cup of sugar.
-        - It smelled very good. / Soon the whole house smelled good. / It came out of the oven round
-          and brown.
+        -? It smelled very good. / Soon the whole house smelled good. / It came out of the oven
+          round and brown.
         - {E} took a bite and [went very quiet|stopped chewing|drank three cups of water].
         - "Is it good?" asked {A}. "It tastes like the sea," said {E}. / "How is it?" asked {A}. "A
           fish would love it," said {E}.
@@ -83,11 +85,11 @@ PLOTS = {
         - {E} came with a lamp. "Let us go and see," {bhe} said. / "What is it?" {he} asked when {E}
           came. "Let us go and see," said {E}.
         - [Hand in hand|Step by step] they went to look. It was only this: {maker}. / They followed
-          the noise, and {A} laughed. It was no [ghost|monster]! {Maker}.
+          the noise, and {A} laughed. It was no giant! {Maker}.
         - {E} {mended}, and the house was quiet again. / {A} {mended}, and then it was quiet.
         - "Good night," said {E}. But {A} was already asleep. / Soon the only noise was {E},
-          snoring. / "I was not afraid," said {A}. "Nor was I," said {E}. / After that {A} slept
-          until breakfast.
+          snoring. / "I was not afraid," said {A}. "I was, a little," said {E}. / After that {A}
+          slept until breakfast.
         """,
     "riddle": """
         cast: when hero friend riddle place
@@ -95,10 +97,10 @@ PLOTS = {
           {to_place}, and the way was long. / It rained all day, so {A} and {B} stayed in and told
           riddles.
         - "I know a riddle," said {A}. "{Riddle}?" / "Can you guess this?" asked {A}. "{Riddle}?"
-        - {B} thought so hard that {bhis} ears went pink. / {B} thought and thought. / {B} walked
+        -? {B} thought so hard that {bhis} ears went red. / {B} thought and thought. / {B} walked
           round in a circle to think better.
-        - "Is it a [cow|potato|pirate|teapot]?" {bhe} asked. "No," said {A}, and laughed. / "Is it
-          [my uncle|a very old shoe|the moon]?" {bhe} asked. "No," said {A}. "Try again."
+        - "Is it a [cow|potato|teapot|frog]?" {bhe} asked. "No," said {A}, and laughed. / "Is it [my
+          uncle|a very old shoe|the moon]?" {bhe} asked. "No," said {A}. "Try again."
         - Then {B} jumped up. "It is {answer}!" {bhe} said. / "Oh!" said {B} at last. "It is
           {answer}!"
         - "Yes!" said {A}. "Now it is your turn." / "That is right," said {A}. "You are too clever
@@ -115,8 +117,8 @@ PLOTS = {
           they found {clue}.
         - "Aha!" said {A}. "It was {thief}!" / "Now I know," said {B}. "It was {thief}!"
         - And it was, for there was {proof}. / They were right. There was {proof}.
-        - {Thief} looked [the other way|very innocent] and said nothing. / {Thief} did not look
-          sorry at all. / {Thief} only licked up the rest.
+        - {Thief} looked the other way and said nothing. / {Thief} did not look sorry at all. /
+          {Thief} only wanted more.
         - After that they kept the jam on the top shelf. / They made new jam, and this time they hid
           it in a box with three locks. / "At least you like my jam," said {A}.
         """,
@@ -124,11 +126,12 @@ PLOTS = {
         cast: when hero friend
         let thing = tower | castle | lighthouse
         let blocks = blocks | boxes | tins | books
+        -? @child
         - {When} {A} built a {thing} of {blocks}. / {When} {A} wanted to build the highest {thing}
           in the world.
         - {He} put the small {blocks} at the bottom and the big ones on top. / First came the small
           {blocks}, then the big ones.
-        - The {thing} leaned to the left. It leaned to the right. / It grew and grew, and it began
+        -? The {thing} leaned to the left. It leaned to the right. / It grew and grew, and it began
           to shake.
         - Then it fell down with a crash, and the cat ran under the bed. / Crash! Down came the
           {thing}, and all the {blocks} rolled across the floor.
@@ -146,6 +149,7 @@ PLOTS = {
         let wool = jumper | hat | scarf | sock
         let colour = red | blue | green | yellow
         let tiny = the teddy bear | the kitten | the doll | the smallest puppy
+        -? @child
         - {E} had knitted a {colour} {wool} for {A}. / {A} had a warm {colour} {wool}, and {he}
           loved it.
         - {When} {he} fell in the mud, and the {wool} turned brown. / But {when} it was so muddy
@@ -162,7 +166,8 @@ PLOTS = {
         """,
     "gift": """
         cast: when hero friend gift
-        let paper = red | blue | gold | green
+        let paper = red | blue | yellow | green
+        -? @child
         - {When} {B} gave {A} a box in {paper} paper. / It was {A}'s birthday. {B} gave {him} a box
           in {paper} paper.
         - "You must guess before you open it," said {B}. / "What is it?" asked {A}. "Guess," said
@@ -181,6 +186,7 @@ PLOTS = {
         cast: when hero friend
         let trick = stand on your head | drink a glass of water | hold your nose | walk backwards
         let shape = duck | frog | cow | owl
+        -? @child
         - {When} {A} had hiccups. / {When} {A} woke up with hiccups.
         - "Hic!" said {A}. "Hic! Hic!" / "Good morning, hic!" {he} said.
         - "You must {trick}," said {B}. / "What can I do? Hic!" asked {A}. "You must {trick}," said
@@ -196,26 +202,26 @@ PLOTS = {
         """,
     "fort": """
         cast: when hero friend elder supper
-        let word = pancake | potato | pickle | pumpkin | moonlight
+        let word = potato | pumpkin | cabbage | onion | mushroom
         - {When} it rained too hard to go out. / It was a wet, grey day.
         - So {A} and {his} {rel} {B} made a fort under the table. / {A} and {his} {rel} {B} took two
           blankets and four chairs and made a fort.
-        - "Nobody may come in without the secret word," said {A}. / "We need a secret word," said
-          {B}.
-        - "What is it?" asked {B}. "{Word}," said {A} in a low voice. / They chose the word {word}.
-        - They ate nuts in the dark and told stories about [bears|pirates|ghosts]. / It was dark
+        - "Nobody may come in without the secret word," said {A}. "What is it?" asked {B}. "{Word},"
+          said {A} in a low voice. / "We need a secret word," said {B}. They chose the word {word}.
+        - They ate nuts in the dark and told stories about [bears|giants|wolves]. / It was dark
           inside, but they had a lamp and a bag of nuts.
         - Then they heard steps. Somebody knocked on the table. / After a while somebody came.
           Knock, knock!
-        - "Who is there?" asked {A}. "It is me," said {E}. "Supper is ready." / "Supper!" called
-          {E}. "What is the secret word?" asked {B}.
-        - "What are we having?" asked {A}. "{Word} soup," said {E}. "Come in!" they cried. / {E}
-          thought for a while. "Is it {word}?" {E} asked. So they had to open the door.
+        - "What is the secret word?" asked {B}. "Is it {word}?" asked {E}. So they had to open the
+          door. / "What is the secret word?" asked {A}. {E} did not know it. "But I have made {word}
+          soup," {bhe} said. "Come in!" they cried. / "Supper!" called {E}. "What is the secret
+          word?" asked {B}. "There is {word} soup," said {E}. "Come in!" they cried.
         - They ate their supper in the fort that night. / And they all ate supper under the table.
         """,
     "tooth": """
         cast: when hero elder
         let food = apple | carrot | pear | bun
+        -? @child
         - {A} had a loose tooth. / {A}'s front tooth was loose.
         - {He} pushed it with {his} tongue all day, but it would not come out. / It moved to the
           left and it moved to the right, but it stayed in.
@@ -227,13 +233,14 @@ PLOTS = {
         - "Look!" said {A}, with a big hole in {his} smile. / "It did not hurt at all!" said {A}.
         - That night {he} put it under the pillow, and in the morning there was a coin. / In the
           morning there was a shiny coin under {his} pillow.
-        - {A} bought {a_food} with it. / "How many teeth do I have left?" asked {A}. / "Grandpa has
-          no teeth," said {A}. "Is he rich?"
+        - {A} bought {a_food} with it. / "How many teeth do I have left?" asked {A}. / "The baby has
+          no teeth," said {A}. "Is it rich?"
         """,
     "spider": """
         cast: when hero elder
         let spot = bath | teapot | sink | bed
         let size = a plum | a coin | a button | a biscuit
+        -? @child
         - {When} {A} found a spider in the {spot}. / "Help!" cried {A}. There was a spider in the
           {spot}.
         - It was as big as {size} and had eight long legs. / It was black, and as big as {size}.
@@ -252,10 +259,11 @@ PLOTS = {
         cast: when hero elder
         let colour = red | blue | green | yellow
         let picture = a ship | the sea | a castle | a big bear | the house
+        -? @child
         - {When} {A} was painting {picture}. / {When} {A} painted {picture} at the kitchen table.
         - The cat jumped up, and over went the {colour} paint. / {He} put the {colour} paint on the
           floor, and the cat walked right through it.
-        - The cat ran away and left {colour} paw marks on the [stairs|chairs|rug]. / Soon there were
+        - The cat ran away and left {colour} paw marks on the [stairs|chairs|bed]. / Soon there were
           {colour} paw marks all over the floor.
         - "Who did this?" asked {E}. {A} pointed at four {colour} feet. / "What happened here?"
           asked {E}. "The cat is painting too," said {A}.
@@ -263,8 +271,8 @@ PLOTS = {
           and {E} washed the cat. The floor was easier.
         - One paw mark was left on the picture, in a corner. / But the paper had paw marks on it
           too.
-        - "Now the cat has signed it," said {E}. / "I like it better this way," said {A}. / They
-          hung it on the wall, and the cat sat under it all day.
+        - "Now the cat has put its name on it," said {E}. / "I like it better this way," said {A}. /
+          They hung it on the wall, and the cat sat under it all day.
         """,
     "letter": """
         cast: when hero grand
@@ -288,11 +296,12 @@ PLOTS = {
         """,
     "baby": """
         cast: when hero elder
-        let tool = drum | trumpet | whistle | horn
+        let tool = drum | trumpet | whistle
+        -? @child
         - {A} loved to play the {tool}. / {A} had a new {tool}, and {he} played it all day.
         - {When} {he} played it so loudly that the baby woke up. / {When} {he} played, and the baby
           began to cry.
-        - "Waa!" cried the baby. / The baby cried until its face was red.
+        -? "Waa!" cried the baby. / The baby cried until its face was red.
         - {E} sang a song, but the baby cried. {E} made a face, but the baby cried. / {E} rocked the
           baby, but that did not help.
         - Then {A} played again, very softly this time. / "Let me try," said {A}, and {he} played a

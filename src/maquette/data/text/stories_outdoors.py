@@ -7,7 +7,7 @@ PLOTS = {
     "rain": """
         cast: when hero elder
         let where = home | home from school | home from the market | home from the river
-        let wet = duck | sock | mop | fish
+        let wet = duck | sock | fish
         - {When} {A} was walking {where} when the sky went dark. / {When} dark clouds came over the
           hill while {A} was walking {where}.
         - Then it began to rain in big, cold drops. / Soon the rain came down in buckets.
@@ -24,21 +24,21 @@ PLOTS = {
     "umbrella": """
         cast: when hero friend
         let what = umbrella | coat | blanket
-        let song = a silly song | a song about frogs | every song they knew
+        let song = a song about rain | a song about frogs | every song they knew
         - {When} it rained, but {A} had a big red umbrella. / {When} {A} went out in the rain with
           {his} new red umbrella.
         - By the bridge {he} met {his} friend {B}, who had none. / Under a tree stood {his} friend
           {B}, without one.
-        - The tree dripped on {bhis} nose. / {B} was as wet as a frog.
+        - Water dripped from {bhis} nose. / {B} was as wet as a frog.
         - "Come under mine," said {A}. "Is there room for two?" asked {B}. / "May I walk with you?"
           asked {B}. "Yes," said {A}. "There is room for two."
         - There was not quite room for two, so each of them had one wet shoulder. / {A} held it
           high, and they walked close together.
-        - They sang {song} and walked through every puddle. / They stepped over the small puddles
+        -? They sang {song} and walked through every puddle. / They stepped over the small puddles
           and jumped into the big ones.
         - When they came to {B}'s door, the rain stopped. / At the corner the sun came out.
-        - "What a pity," said {B}. / "Let us walk on anyway," said {A}. So they did. / They were
-          almost sorry that it was over.
+        - "Is it over already?" asked {B}. / "Let us walk on anyway," said {A}. So they did. / They
+          were almost sorry that it was dry.
         """,
     "breeze": """
         cast: when hero friend place
@@ -51,8 +51,8 @@ PLOTS = {
         - {When} {A} and {B} were {at_place}, and the wind was strong. / {When} a wild wind blew
           {at_place}, and {A} and {B} had to hold on to each other.
         - It took {A}'s {thing} and carried it away. / Whoosh! Away flew {A}'s {thing}.
-        - "Stop!" cried {A}, but the wind did not listen. / "Come back!" cried {A}, but it only flew
-          faster.
+        -? "Stop!" cried {A}, but the wind did not listen. / "Come back!" cried {A}, but it only
+          flew faster.
         - They ran after it, over the wall and past the mill. / They ran as fast as they could, and
           {B} lost a shoe.
         - When they found the {thing}, {found}. / At last they saw it again. Look, {found}!
@@ -64,7 +64,7 @@ PLOTS = {
     "kite": """
         cast: when hero friend place
         let colour = red | blue | green | yellow
-        let shape = dragon | fish | bird | star
+        let shape = fish | bird | star
         - {When} the wind was good, and {A} and {B} took a {colour} kite {to_place}. / {When} {A}
           and {his} {rel} {B} had made a {colour} kite like {a_shape}. They took it {to_place}.
         - {A} ran, and up it went, higher than the birds. / {B} held the string and {A} ran. The
@@ -93,7 +93,7 @@ PLOTS = {
           big balls of snow and made a snowman.
         - They gave it {a_nose} for a nose, and {A} gave it {his} {wear}. / It had {a_nose} for a
           nose, and it wore {A}'s {wear}.
-        - "Is it cold?" asked {B}. "It likes the cold," said {A}. / "It looks like {E}," said {B}.
+        -? "Is it cold?" asked {B}. "It likes the cold," said {A}. / "It looks like {E}," said {B}.
           "It is not so loud," said {A}.
         - The next day the sun was warm, and the snowman grew thin. / But then the sun came out, and
           the snowman got smaller and smaller.
@@ -107,8 +107,8 @@ PLOTS = {
         """,
     "fog": """
         cast: hero elder home
-        let sound, from = a bell; the church | a dog barking; the farm | a saw; the mill | a horn;
-          the harbour | a hen; the hen house
+        let sound, from = a bell; the church | a dog barking; the farm | a saw; the mill | a hen;
+          the hen house
         - {A} was walking home in a thick fog. / One autumn evening a fog came down while {A} was on
           the way home.
         - {He} could not see the path, or even {his} own shoes. / It was so thick that {he} walked
@@ -116,8 +116,8 @@ PLOTS = {
         - "Hello?" {he} called, but nobody answered. / {He} turned left, and then left again, and
           soon {he} was lost.
         - {A} stood still and listened. / "If I cannot see, I can still listen," thought {A}.
-        - Far away {he} heard {sound}. "That comes from {from}," {he} said. / Then {he} heard
-          {sound}. It came from {from}, and {from} was near {his} house.
+        - Far away {he} heard {sound}. "That comes from {from}, near our house," {he} said. / Then
+          {he} heard {sound}. It came from {from}, and {from} was near {his} house.
         - {He} walked towards it, slowly, step by step. / So {A} followed the sound, with {his}
           hands out in front.
         - Soon {he} saw a yellow light. It was {his} own window. / Then {he} bumped into something
@@ -133,8 +133,8 @@ PLOTS = {
         - {A} bought a {taste} ice cream and wanted to take it to {his} {rel} {B}. / {A} had
           {a_taste} ice cream for {B} in {his} hand.
         - {He} walked along the street, and it began to drip. / After ten steps it began to melt.
-        - Drip, drip! It ran over {his} fingers. / Drip, drip! It ran down {his} arm, and a bee came
-          to look.
+        -? Drip, drip! It ran over {his} fingers. / Drip, drip! It ran down {his} arm, and a bee
+          came to look.
         - {A} ran, but the sun was faster. / {He} ran past the school and over the bridge.
         - When {he} came to {B}, there was only a puddle left. / "I have something for you," said
           {A}, but nothing was left to give.
@@ -146,8 +146,9 @@ PLOTS = {
         """,
     "boat": """
         cast: when hero friend
-        let heavy = stone | brick | spoon | nail | hammer
-        let light = cork | leaf | stick | feather
+        let heavy = stone | spoon | hammer
+        let light = cork | leaf | feather
+        -? @child
         - {When} {A} and {B} made a boat. / {When} {A} and {his} {rel} {B} sat by the pond and made
           a boat.
         - It had a sail of paper and a captain. The captain was {a_heavy}. / "It needs a captain,"
@@ -165,6 +166,7 @@ PLOTS = {
         """,
     "seeds": """
         cast: when hero elder seed
+        -? @child
         - {When} {E} gave {A} {a_seed} seed. It was very small. / {When} {A} found {a_seed} seed in
           {his} pocket.
         - {A} put it in a pot, gave it water, and waited. / {A} planted it in the garden and gave it
@@ -184,11 +186,12 @@ PLOTS = {
         cast: when hero elder supper
         let catch, use = boot; planted a flower in it | teapot; made tea in it | hat; gave it to the
           scarecrow | kettle; gave it to a bird for a nest | bucket; filled it with berries
+        -? @child
         - {When} {A} and {E} went fishing. / {When} {E} took {A} to the river to catch a fish for
           supper.
         - They sat on a log, and nothing happened for a long time. / They waited and waited, and {E}
           almost fell asleep.
-        - "You must be very quiet," said {E}. "I am," said {A} loudly. / "What do fish say?" asked
+        -? "You must be very quiet," said {E}. "I am," said {A} loudly. / "What do fish say?" asked
           {A}. "They say, be quiet," said {E}.
         - Then the line gave a jump. / All at once something pulled at the line.
         - {A} pulled. {E} pulled. Out of the water came an old {catch}. / "It is a big one!" cried
@@ -212,7 +215,7 @@ PLOTS = {
           something nice," said {B}, "and it will be nice to you."
         - "Good morning!" called {A}. "Good morning," said the cave. / "I like you!" called {A}. "I
           like you," said the cave.
-        - Then {B} shouted, "{Word}!" and the cave said, "{Word}." / "{Word}!" shouted {B}.
+        -? Then {B} shouted, "{Word}!" and the cave said, "{Word}." / "{Word}!" shouted {B}.
           "{Word}," said the cave, very seriously.
         - They laughed, and the cave laughed too. / {B} laughed so much that {bhe} had to sit down.
           So did the cave, by the sound of it.
@@ -221,9 +224,10 @@ PLOTS = {
         """,
     "cart": """
         cast: when hero friend
-        let load, joke = pumpkin; a small moon | rock; a sleeping cow | barrel; a fat king | melon;
-          a green whale | box of books; a whole school
+        let load, joke = pumpkin; a small moon | rock; a sleeping cow | pumpkin; a bear | box of
+          books; a whole school
         let who = the postman | the teacher | the baker | the farmer
+        -? @child
         - {When} {A} had to bring a big {load} to {who}. / {When} {A} wanted to give a big {load} to
           {who}.
         - It was as heavy as {joke}. / {He} pushed it, but it was as heavy as {joke}.
@@ -231,7 +235,7 @@ PLOTS = {
           even with {his} eyes shut.
         - "May I help?" asked {B}. "Yes, please," said {A}. / {B} came by. "Two are stronger than
           one," {bhe} said.
-        - They pulled together, and it moved as far as the gate. / Together they moved it a little.
+        -? They pulled together, and it moved as far as the gate. / Together they moved it a little.
           "This will take a week," said {B}.
         - "We need wheels," said {A}, and fetched the old cart. / Then {A} had an idea. "The cart!"
           {he} said, and ran to get it.
@@ -242,7 +246,7 @@ PLOTS = {
         """,
     "moonlight": """
         cast: hero elder
-        let shape = a dog | a rabbit | a bird | a crocodile | a swan
+        let shape = a dog | a rabbit | a bird | a snail
         - One night the lights went out. / There was a storm, and all the lights in the house went
           out.
         - It was so dark that {A} could not see {his} own nose. / {A} bumped into a chair, and then
@@ -252,10 +256,10 @@ PLOTS = {
           on the wall. "What is it?" asked {A}.
         - "It is you," said {E}. "Wave to it." / "That is your shadow," said {E}. "It is only big
           because the candle is near."
-        - {A} waved, and the shadow waved back. / {A} jumped, and the shadow jumped too.
+        -? {A} waved, and the shadow waved back. / {A} jumped, and the shadow jumped too.
         - Then {E} held up {bhis} hands and made {shape}. / "Now look," said {E}, and made the
           shadow of {shape} with two hands.
-        - {A} made a snail, and they told each other a story with shadows. / They played until the
+        - {A} made a frog, and they told each other a story with shadows. / They played until the
           candle was short.
         - When the lights came on again, {A} was sorry. / "Can we turn off the lights tomorrow too?"
           asked {A}. / When the lights came on, {he} turned them off again.
@@ -264,6 +268,7 @@ PLOTS = {
         cast: weekday hero friend
         let first, next = a snail on the road; a cat in a window | a man on a roof; a very long worm
           | a duck with six ducklings; a hole in the road | a cow in a cart; a red balloon
+        -? @child
         - {When} {A} was late for school. / {When} {A} came to school when the bell had already
           rung.
         - "Why are you so late?" asked the teacher. / "Where have you been?" asked the teacher.

@@ -16,15 +16,16 @@ PLOTS = {
         - They put them all in the {holder}. / "Put them all in the {holder}," said {B}.
         - "How many are there?" asked {B}. "{X} and {y} make {sum}," said {A}. / "{X} and {y} make
           {sum}," said {A}. / "Let me count," said {A}. "{X} and {y} make {sum}."
-        - {B} counted them too, and there were {sum}. / {B} counted on {bhis} fingers. "Yes, {sum}!"
-          {bhe} said.
+        -? {B} counted them too, and there were {sum}. / {B} counted on {bhis} fingers. "Yes,
+          {sum}!" {bhe} said.
         - They were proud of their {sum} {items}. / On the way home they counted again, and there
           were still {sum}. / They carried the {holder} home between them, singing a song about
           {items}.
         """,
     "more": """
         cast: when hero friend pocket add
-        let keeper = tin | pocket | red box | old sock
+        let keeper = tin | jar | red box | old sock
+        -? @child
         - {A} had {x} {items}. / {A} kept {x} {items} in {a_keeper}. / {When} {A} counted {his}
           {items}. There were {x} of them.
         - {B} came by with a full bag. / Then {his} friend {B} came to see {him}.
@@ -42,7 +43,7 @@ PLOTS = {
         """,
     "goat": """
         cast: when hero friend subtract
-        let thief, mouth = goat; beard | pony; mane | pig; curly tail | donkey; long ears
+        let thief, mouth = goat; beard | pony; head | pig; tail | donkey; ears
         let spot = by the gate | under a tree | on the wall
         - {A} had {x} carrots in a basket. / {When} {A} carried {x} carrots home.
         - {He} put the basket {spot} and went to talk to {B}. / {He} met {his} {rel} {B}, put the
@@ -53,9 +54,8 @@ PLOTS = {
           gone.
         - "{X} take away {y} leaves {d}," said {B}. / "How many are left?" asked {B}. "{X} take away
           {y} leaves {d}," said {A}.
-        - So there were {d} carrots for supper, and one happy {thief}. / {A} sighed and carried the
-          {d} carrots home. The {thief} came too. / The {thief} shook its {mouth} and looked at the
-          other {d}.
+        - So there were {d} carrots for supper, and one happy {thief}. / {A} carried the {d} carrots
+          home. The {thief} came too. / The {thief} shook its {mouth} and looked at the other {d}.
         - "You could have asked," said {A}. / Next time {A} held the basket with both hands. / "Next
           time ask me first," {A} told it.
         """,
@@ -69,12 +69,13 @@ PLOTS = {
           again!" said {B}.
         - "{X} take away {y} leaves {d}," said {A}. / {A} counted on {his} fingers. "{X} take away
           {y} leaves {d}," {he} said.
-        - {B} counted the {items}, and there were {d}. / And there they were, {d} brave {items}.
+        - {B} counted the {items}, and there were {d}. / The {d} {items} looked back at them.
         - Then {A} sneezed, and there were none. / "Only the {d} brave ones stayed," said {A}. /
           They stayed until the last one was gone. / "Maybe the others were only hungry," said {B}.
         """,
     "stall": """
         cast: when hero stall subtract
+        -? @child
         - {When} {A} went to the market with {x} coins in {his} pocket. / {A} had {x} coins, and
           {when} {he} went to the market.
         - {He} wanted to buy {a_item}. / {He} walked along the stalls until {he} saw {a_item}.
@@ -84,15 +85,15 @@ PLOTS = {
         - "{X} take away {y} leaves {d}," said {A}. / "Now I have {d} coins," said {A}. "{X} take
           away {y} leaves {d}."
         - "You count well," said {seller}. "Come again." / "Nobody can cheat you," said {seller}.
-        - With the other {d} coins {he} bought a present for {his} [grandmother|teacher|cat]. / {He}
-          kept the other {d} for a rainy day. / {He} walked home with {a_item} and {d} coins, and
+        - With the other {d} coins {A} bought a present for {his} [grandmother|teacher|cat]. / {A}
+          kept the other {d} for a rainy day. / {A} walked home with {a_item} and {d} coins, and
           felt rich.
         """,
     "share": """
         cast: when hero friend treat place share
         - {When} {A} and {B} took {all} {treats} {to_place}. / {When} {A} and {his} {rel} {B} sat
           {at_place} with a bag of {treats}. There were {all} of them.
-        - "How shall we share them?" asked {A}. / Both of them were hungry.
+        -? "How shall we share them?" asked {A}. / Both of them were hungry.
         - "One for you and one for me," said {B}, until the bag was empty. / {B} gave them out. "One
           for you, one for me, one for you, one for me."
         - Now each of them had {half} {treats}, because {half} and {half} make {all}. / "{Half}
@@ -106,6 +107,7 @@ PLOTS = {
     "candles": """
         cast: when hero elder add
         let drawer = drawer | tin | cupboard | old teapot
+        -? @child
         - {E} made a cake, because it was {A}'s birthday. {He} was {sum} that day. / Today {A} was
           {sum} years old, and {E} made a cake.
         - "We need {sum} candles," said {A}. / "How many candles do you need?" asked {E}. "{Sum},"
@@ -144,6 +146,7 @@ PLOTS = {
         cast: when beasts add
         let thing = mushrooms | potatoes | carrots | onions
         let dish = stew | soup
+        -? @wood
         - {A} the {kind} had {x} {thing}, and {B} the {bkind} had {y}. / {When} {A} the {kind} found
           {x} {thing}, and {B} the {bkind} found {y}.
         - "I am rich," said {A}. "So am I," said {B}. / "Mine are bigger," said {A}. "Mine are
@@ -152,7 +155,7 @@ PLOTS = {
           asked {B}. "Yes, a big pot of it," said {A}.
         - "{X} and {y} make {sum}," said {A}, and put them all in a pot. / They put them in a pot.
           "{X} and {y} make {sum}," said {B}.
-        - {A} stirred, and {B} looked for the spoons. / It bubbled and smelled so good that the
+        -? {A} stirred, and {B} looked for the spoons. / It bubbled and smelled so good that the
           birds came down to look.
         - It was the best {dish} in the whole wood. / They ate until their ears were warm.
         - "{Sum} {thing} are better than {x}," said {A}. / "Tomorrow we will find more," said {B}. /

@@ -101,12 +101,39 @@ TABLES = {
         home
         a house by the river
         a small house on a hill
-        a flat above a bakery
-        a farm near the wood
+        a white house near the wood
         a yellow house by the sea
-        an old mill
         a house with a red door
         a tall house in the town
+        """,
+    "trait": """
+        trait
+        quiet
+        cheerful
+        curious
+        careful
+        clever
+        noisy
+        stubborn
+        small
+        """,
+    "like": """
+        like | dislike
+        pancakes | cabbage
+        mud | soap
+        long stories | short stories
+        loud songs | early mornings
+        frogs | spiders
+        snow | wet socks
+        plums | onions
+        big puddles | small boots
+        """,
+    "pet": """
+        pet
+        a fat cat
+        a lazy cat
+        an old dog
+        a white goose
         """,
     "place": """
         at_place | to_place | place
@@ -142,17 +169,13 @@ TABLES = {
     "hungry": """
         animal | animals | food | wrong | cry
         kitten | kittens | a little fish | a carrot | meowed
-        puppy | puppies | a bone | a lemon | whined
-        rabbit | rabbits | a carrot | a biscuit | thumped its foot
-        duck | ducks | a handful of oats | a pickle | quacked
-        squirrel | squirrels | a nut | a slice of ham | flicked its tail
+        puppy | puppies | a bone | a lemon | barked
+        rabbit | rabbits | a carrot | a fish | hopped in a circle
+        duck | ducks | a bowl of oats | a lemon | quacked
+        squirrel | squirrels | a nut | an onion | shook its tail
         pony | ponies | an apple | a sausage | stamped its foot
-        mouse | mice | a crumb of cheese | an onion | squeaked
-        hen | hens | a handful of corn | a lemon | clucked
-        robin | robins | a few seeds | a boiled egg | chirped
-        tortoise | tortoises | a lettuce leaf | a sausage | blinked slowly
-        donkey | donkeys | a carrot | a boiled egg | brayed
-        goat | goats | a cabbage leaf | a cup of tea | bleated
+        mouse | mice | a bit of cheese | an onion | squeaked
+        hen | hens | a bowl of corn | a sausage | clucked
         """,
     "stray": """
         animal | sound
@@ -161,8 +184,6 @@ TABLES = {
         lamb | baa
         duckling | peep
         piglet | oink
-        calf | moo
-        owlet | hoo
         """,
     "lost": """
         thing | doing | found
@@ -174,12 +195,8 @@ TABLES = {
         ball | playing with the puppy | in the bed of the puppy
         scarf | climbing over the gate | on the gate, waving like a flag
         whistle | playing in the bath | at the bottom of the bath
-        mitten | carrying wood for the fire | in the wood basket
-        bag | looking at the ducks | by the pond, with a duck on top
-        pencil | drawing at the table | under the table
         teddy bear | hiding under the bed | under the bed, next to an old sock
         basket | picking berries | under the berry bush
-        watch | washing the dog | in the bucket, with the soap
         """,
     "mend": """
         thing | broke | tool | did | after
@@ -191,16 +208,12 @@ TABLES = {
             sewed the button back on | the coat kept out the wind
         teddy bear | the teddy bear had lost an ear | a needle and thread |
             sewed the ear back on | the teddy bear could hear everything
-        cup | the handle of the cup had come off | some glue |
-            glued the handle back on | the cup was ready for tea
         cart | a wheel of the cart had come off | a screwdriver |
             screwed the wheel back on | the cart rolled down the path
         boat | the toy boat had a hole and filled with water | a cork |
             pushed the cork into the hole | the boat sailed across the pond
         bike | the front wheel of the bike was flat | a pump |
             pumped the wheel full of air | the bike went like the wind
-        swing | the rope of the swing had snapped | a new rope |
-            tied a strong knot | the swing went as high as the leaves
         book | the last page had come out of the book | some tape |
             taped the page back in | nobody had to guess the end of the story
         gate | the gate squeaked like a hundred mice | some oil |
@@ -216,8 +229,6 @@ TABLES = {
             gave the mouse a crumb and shut the tin
         scratch, scratch | like claws | the cat wanted to come in | opened the door for the cat
         flap, flap, flap | like wings | a shirt was flapping on the line | took the shirt down
-        squeak, squeak | like a witch | the old swing was moving in the wind |
-            tied the swing to the tree
         """,
     "riddle": """
         riddle | answer
@@ -225,9 +236,7 @@ TABLES = {
         what has teeth but cannot bite | a comb
         what has legs but cannot walk | a table
         what gets wetter the more it dries | a towel
-        what has a neck but no head | a bottle
         what has one eye but cannot see | a needle
-        what has keys but opens no door | a piano
         what goes up and never comes down | your age
         what has ears but cannot hear | a field of corn
         what can you catch but not throw | a cold
@@ -239,7 +248,7 @@ TABLES = {
         two long ears behind the curtain | the rabbit | jam on its whiskers
         a tail under the table | the cat | jam on its whiskers
         big hoof marks on the floor | the goat | jam on its beard
-        a sticky spoon and a loud burp | Grandpa | jam on his chin
+        a sticky spoon and a pair of glasses | Grandpa | jam on his chin
         """,
     "pick": """
         item | items | from_place | holder
@@ -267,21 +276,16 @@ TABLES = {
     "flock": """
         item | items | sat | scare
         duck | ducks | swam on the pond | a dog barked
-        crow | crows | sat on the fence | a door banged
         frog | frogs | sat by the pond | a cow mooed
-        robin | robins | sat on the roof | the bell rang
-        sheep | sheep | stood by the gate | a tractor roared
+        sheep | sheep | stood by the gate | a door banged
         rabbit | rabbits | sat in the grass | an owl hooted
-        gull | gulls | stood on the sand | a big wave came
         """,
     "stall": """
         item | items | seller
         bun | buns | the baker
-        peach | peaches | the fruit seller
         kite | kites | the toy maker
         fish | fish | the fisherman
         hat | hats | the hat maker
-        rose | roses | the gardener
         whistle | whistles | the toy maker
         """,
     "seed": """
@@ -296,10 +300,28 @@ TABLES = {
         gift | rattle | wrong
         drum | it went boom | a thunder cloud
         bell | it went ting | a spoon
-        puzzle | it rattled | a box of teeth
         clock | it went tick, tick | a beetle
         pair of boots | it went thump, thump | two potatoes
         ball | it rolled from side to side | a round cheese
-        bag of marbles | it clicked and clacked | a crab
         """,
+}
+
+# Openings that many plots share: what they draw, and their sentences.
+SCENES = {
+    "child": (
+        "trait home like pet",
+        """
+        {A} was {a_trait} {child} who lived in {home}. / {A} lived in {home} with {pet}.
+        / {A} was {a_trait} {child} who liked {like}. / {A} liked {like}, but not {dislike}.
+        / {A} lived in {home} and liked {like}.
+        """,
+    ),
+    "wood": (
+        "",
+        """
+        This is a story from the [old|big|green] wood [by the lake|behind the hill|near the sea].
+        / In the [old|big|green] wood everybody knew {A} and {B}.
+        / It happened [long ago|last year], in the [old|big|green] wood.
+        """,
+    ),
 }
