@@ -116,16 +116,15 @@ def _training_windows(facts: DataFacts, context: int) -> int:
 
 
 def _validation_windows(facts: DataFacts, context: int) -> int:
-    """Windows held out, end to end; each needs one token more than `context`, the last target."""
+    """Windows held out, end to end, the last one of a source cut short; one must be whole."""
     tokens = {name: splits["validation"].tokens for name, splits in facts.sources.items()}
-    windows = sum(max(0, count - 1) // context for count in tokens.values())
-    if windows == 0:
+    if max(tokens.values()) < context:
         counted = ", ".join(f"{name} {count}" for name, count in tokens.items())
         raise SpecError(
-            f"model.context={context} is longer than the validation text (tokens: {counted}), "
-            f"which needs {context + 1}; {_shorter(max(tokens.values()))}, or hold out more"
+            f"model.context={context} is longer than the validation text "
+            f"(tokens: {counted}); {_shorter(max(tokens.values()))}, or hold out more"
         )
-    return windows
+    return sum(-(-count // context) for count in tokens.values())
 
 
 def _shorter(tokens: int) -> str:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maquette.cli import doctor, runs
-from maquette.cli.common import LOOK, RUNS
+from maquette.cli import doctor, runs, specs
+from maquette.cli.common import BEGIN, LOOK, RUNS
 
 
 class Commands(TyperGroup):
@@ -70,6 +70,10 @@ def root(
         typer.echo(context.get_help())
 
 
+app.command("new", rich_help_panel=BEGIN)(specs.new)
+app.command("check", rich_help_panel=BEGIN)(specs.check)
+app.command("schema", rich_help_panel=BEGIN)(specs.schema)
+app.command("plan", rich_help_panel=BEGIN)(specs.plan)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
 app.command("status", rich_help_panel=RUNS)(runs.status)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)

@@ -37,6 +37,21 @@ RunName = Annotated[
 ]
 
 
+SpecName = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A spec file, or the name of a preset.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Set any field: --set train.steps=100. Repeatable."
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(help="auto (CUDA, then MPS, then the CPU), cpu, cuda, cuda:1 or mps."),
+]
+
+
 def open_store(runs_dir: Path | None) -> "Store":
     """The store that a command's --runs-dir means."""
     from maquette.runs.store import Store

@@ -3,6 +3,7 @@
 import json
 import re
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from maquette.errors import UsageError
@@ -41,3 +42,11 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The JSON Schema as a file's text."""
     return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def is_ours(file: Path) -> bool:
+    """Whether a schema file was written by us, so that it may be brought up to date."""
+    try:
+        return SCHEMA_COMMENT in file.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
