@@ -46,7 +46,7 @@ PLOTS = {
           {broke}.
         - First {A} tried to mend it with jam, but that only made it sticky. / First {A} asked it
           nicely, but that did not help. / First {A} tried a spoon, but a spoon was no use. / First
-          {A} shouted at it, but it only stayed as it was.
+          {A} shouted at it, but shouting did not help.
         - "You need {tool}," said {his} {rel} {B}. / "What do I need?" asked {A}. "You need {tool},"
           said {his} {rel} {B}.
         - {B} [had|fetched] {tool}, and {A} [slowly|carefully] {did}. / They found {tool} in the

@@ -103,7 +103,7 @@ PLOTS = {
           {A} hung the {wear} by the fire to dry. / "It went home," said {A}. "It will come back
           with the snow."
         - In spring a yellow flower grew on that very spot. / And in spring that was where the first
-          flowers came up. / The next winter they made it again, and it looked just the same.
+          flowers came up. / The next winter they made another one, and it looked just the same.
         """,
     "fog": """
         cast: hero elder home

@@ -13,7 +13,7 @@ PLOTS = {
           other, and both of them won.
         - {A} found {x} {items} and {B} found {y}. / {A} found {x} {items}. {B} looked a bit longer
           and found {y}.
-        - They put them all in the {holder}. / "Put them all in the {holder}," said {B}.
+        - They put them all in the {holder}. / Soon all of them were in the {holder}.
         - "How many are there?" asked {B}. "{X} and {y} make {sum}," said {A}. / "{X} and {y} make
           {sum}," said {A}. / "Let me count," said {A}. "{X} and {y} make {sum}."
         -? {B} counted them too, and there were {sum}. / {B} counted on {bhis} fingers. "Yes,
