@@ -41,6 +41,7 @@ def test_elapsed_time_leaves_pauses_out() -> None:
 
 def test_a_state_survives_its_file() -> None:
     state = State("failed", (Change("failed", 1.0),), this_process(), error=Failure("a", "b"))
+    state = state.after(EVENTS[0])
     assert state_from(json.dumps(state.to_json())) == state
 
 

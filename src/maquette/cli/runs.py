@@ -9,13 +9,11 @@ import typer
 
 from maquette.cli import common
 from maquette.cli.common import Json, RunName, RunsDir
+from maquette.cli.table import Cell, paint, print_columns, print_pairs, terminal_width
 from maquette.errors import RunError, UsageError
 from maquette.quantities import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
     from maquette.runs.state import State
     from maquette.runs.store import Run
 
@@ -51,7 +49,9 @@ def ps(
     if not runs:
         common.say(f"no runs in {store.root} yet; `maquette train SPEC` starts one")
         return
-    common.out().print(_runs_table(states))
+    rows = [_row(run, state, time.time()) for run, state in states]
+    headers = ("run", "status", "step", "loss", "validation", "tokens/s", "left", "age", "device")
+    print_columns(headers, rows, left=2, width=terminal_width())
     if len(states) < len(runs):
         common.say(f"{len(runs) - len(states)} older ones: `maquette ps --all`")
 
@@ -63,12 +63,11 @@ def status(name: RunName = "latest", as_json: Json = False, runs_dir: RunsDir = 
     if as_json:
         common.print_json(_details(run, state))
         return
-    out = common.out()
-    out.print(_status_table(run, state))
+    print_pairs(_status_pairs(run, state), width=terminal_width())
     if state.status in ("failed", "lost") and (lines := run.log_tail(_LOG_LINES)):
-        out.print(f"\nthe end of {_path(run.log_path)}:", style="bold", markup=False)
+        print(f"\nthe end of {_path(run.log_path)}:")
         for line in lines:
-            out.print(f"  {line}", markup=False, style="dim")
+            print(paint(f"  {line}", "dim"))
 
 
 def rm(
@@ -120,54 +119,31 @@ def _details(run: "Run", state: "State") -> dict[str, Any]:
     }
 
 
-def _runs_table(states: "list[tuple[Run, State]]") -> "Table":
-    from rich.table import Table
-
-    now = time.time()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("run", "status"):
-        table.add_column(header, no_wrap=True)
-    for header in ("step", "loss", "validation", "tokens/s", "left", "device", "age"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for run, state in states:
-        table.add_row(
-            run.id,
-            _status_text(state.status),
-            f"{state.step}/{state.steps}" if state.steps else "",
-            _loss(state.train_loss),
-            _loss(state.validation_loss),
-            format_count(state.tokens_per_second) if state.tokens_per_second else "",
-            format_duration(state.eta_seconds) if state.eta_seconds is not None else "",
-            state.device or run.meta.device,
-            common.ago(now - run.meta.created_at),
-        )
-    return table
+def _row(run: "Run", state: "State", now: float) -> list[Cell]:
+    left = state.eta_seconds
+    texts = [
+        f"{state.step}/{state.steps}" if state.steps else "",
+        _loss(state.train_loss),
+        _loss(state.validation_loss),
+        format_count(state.tokens_per_second) if state.tokens_per_second else "",
+        format_duration(left) if left is not None else "",
+        common.ago(now - run.meta.created_at),
+        state.device or run.meta.device,
+    ]
+    return [Cell(run.id), Cell(state.status, COLOURS[state.status]), *map(Cell, texts)]
 
 
-def _status_table(run: "Run", state: "State") -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("run", Text(run.id))
-    table.add_row("status", _status_line(state))
-    for label, value in _status_rows(run, state):
-        if value:
-            table.add_row(label, Text(value))
+def _status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
+    pairs = [("run", Cell(run.id)), ("status", Cell(state.status, COLOURS[state.status]))]
+    pairs += [(label, Cell(value)) for label, value in _status_rows(run, state) if value]
     if state.error is not None:
-        table.add_row("error", Text(state.error.message, style="red"))
+        pairs.append(("error", Cell(state.error.message, "red")))
         if state.error.hint:
-            table.add_row("", Text(state.error.hint))
+            pairs.append(("", Cell(state.error.hint)))
     elif state.status == "lost":
-        table.add_row(
-            "error",
-            Text(
-                "its worker is gone without a word: killed, or the machine went down", style="red"
-            ),
-        )
-    return table
+        what = "its worker is gone without a word: it was killed, or the machine went down"
+        pairs.append(("error", Cell(what, "red")))
+    return pairs
 
 
 def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
@@ -188,6 +164,7 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
     commit = f"{str(git.get('commit', ''))[:10]}{' and changes' if git.get('dirty') else ''}"
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(meta.created_at))
     return [
+        ("history", _history(state)),
         ("step", f"{state.step} of {state.steps}{percent}, epoch {state.epoch:.2f}"),
         ("loss", ", ".join(losses)),
         ("speed", ", ".join(speed)),
@@ -204,21 +181,12 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
     ]
 
 
-def _status_line(state: "State") -> "Text":
-    text = _status_text(state.status)
-    if len(state.history) > 1:
-        times = [
-            f"{change.status} {time.strftime('%H:%M:%S', time.localtime(change.at))}"
-            for change in state.history[-4:]
-        ]
-        text.append(f"  ({', '.join(times)})", style="not bold dim")
-    return text
-
-
-def _status_text(status: str) -> "Text":
-    from rich.text import Text
-
-    return Text(status, style=COLOURS.get(status, ""))
+def _history(state: "State") -> str:
+    changes = [
+        f"{change.status} {time.strftime('%H:%M:%S', time.localtime(change.at))}"
+        for change in state.history[-6:]
+    ]
+    return ", ".join(changes)
 
 
 def _process_line(state: "State") -> str:

@@ -1,8 +1,8 @@
 """What a run is doing: the content of state.json, and how events change it."""
 
 import dataclasses
+import functools
 import json
-import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -142,17 +142,23 @@ def rebuild(events: Iterable[tuple[float, Event]], *, created_at: float, alive: 
 
 def _check(value: Any) -> None:
     """Hold a dataclass's plain fields to their annotations. Raises ValueError."""
-    for field in dataclasses.fields(value):
-        allowed = typing.get_args(field.type) if _is_union(field.type) else (field.type,)
-        content = getattr(value, field.name)
-        if float in allowed and type(content) is int:
+    kind: Any = type(value)
+    for name, allowed in _allowed(kind).items():
+        content = getattr(value, name)
+        if type(content) in allowed or (isinstance(content, str) and content in allowed):
             continue
-        if typing.get_origin(field.type) is Literal:
-            if content not in typing.get_args(field.type):
-                raise ValueError(f"{field.name}={content!r}")
-        elif all(isinstance(kind, type) for kind in allowed) and type(content) not in allowed:
-            raise ValueError(f"{field.name}={content!r}")
+        raise ValueError(f"{name}={content!r}")
 
 
-def _is_union(annotation: Any) -> bool:
-    return isinstance(annotation, types.UnionType)
+@functools.cache
+def _allowed(kind: Any) -> dict[str, frozenset[Any]]:
+    """For each plain field the types that it may have, or the words."""
+    allowed = {}
+    for field in dataclasses.fields(kind):
+        if typing.get_origin(field.type) is tuple:
+            continue
+        options = set(typing.get_args(field.type) or [field.type])
+        if float in options:
+            options.add(int)
+        allowed[field.name] = frozenset(options)
+    return allowed
