@@ -1,0 +1,364 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from maquette.data import prepare as module
+from maquette.data.prepare import Prepared, Progress, data_key, open_prepared, prepare
+from maquette.data.sources import SOURCES
+from maquette.data.text.files import Files
+from maquette.data.text.piece import Piece
+from maquette.errors import DamagedError, DataError
+from maquette.spec.schema import Spec
+from maquette.tokenizers import bpe
+from maquette.tokenizers.bpe import train_bpe
+
+STORIES = [f"Story {i} has a cat, a hat and\nthe number {i * i}. Größe!" for i in range(60)]
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("\n###\n".join(STORIES), encoding="utf-8")
+    return path
+
+
+def spec_of(text: Path, **changes: Any) -> Spec:
+    source = {"kind": "files", "path": str(text), "separator": "###"}
+    return Spec.model_validate({"data": {"sources": {"mine": source}}} | changes)
+
+
+def documents(prepared: Prepared, split: str) -> list[str]:
+    tokens = prepared.tokens(split)["mine"]
+    ends = np.flatnonzero(tokens == prepared.tokenizer.end_of_text)
+    assert ends[-1] == len(tokens) - 1
+    starts = [0, *(ends[:-1] + 1)]
+    return [
+        prepared.tokenizer.decode(tokens[a:b].tolist()) for a, b in zip(starts, ends, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("tokenizer", [{"kind": "bytes"}, {"kind": "bpe", "vocabulary": 300}])
+def test_tokens_are_the_text_and_counts_are_right(
+    tmp_path: Path, text: Path, tokenizer: dict[str, Any]
+) -> None:
+    prepared = prepare(spec_of(text, tokenizer=tokenizer), cache=tmp_path / "cache")
+    train, validation = documents(prepared, "train"), documents(prepared, "validation")
+    assert sorted(train + validation) == sorted(STORIES)
+    assert prepared.facts.vocabulary == prepared.tokenizer.vocabulary
+    for split, found in (("train", train), ("validation", validation)):
+        facts = prepared.facts.sources["mine"][split]
+        assert facts.documents == len(found)
+        assert facts.bytes == sum(len(text.encode()) for text in found)
+        assert facts.tokens == len(prepared.tokens(split)["mine"])
+        assert facts.words is None
+    assert prepared.tokens("test") == {}
+    assert prepared.tokens("train")["mine"].dtype == np.uint16
+    assert prepared.folder.parent == tmp_path / "cache/data"
+
+
+def test_bpe_is_trained_on_the_train_split_alone(tmp_path: Path, text: Path) -> None:
+    spec = spec_of(text, tokenizer={"kind": "bpe", "vocabulary": 300})
+    prepared = prepare(spec, cache=tmp_path / "cache")
+    train_bpe(documents(prepared, "train"), 300).save(tmp_path / "expected.json")
+    made = json.loads((prepared.folder / "tokenizer.json").read_text())
+    assert made == json.loads((tmp_path / "expected.json").read_text())
+
+
+def test_large_vocabularies_take_32_bits(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert module._dtype(65_536) == np.uint16
+    assert module._dtype(65_537) == np.uint32
+
+
+def test_long_documents_have_the_tokens_of_the_whole(tmp_path: Path) -> None:
+    text = "".join(
+        f"A line with the number {i}, it's long.\n\n  and indented\n" for i in range(999)
+    )
+    (tmp_path / "long.txt").write_text(text)
+    spec = spec_of(tmp_path / "long.txt", tokenizer={"kind": "bpe", "vocabulary": 320})
+    prepared = prepare(spec, cache=tmp_path / "cache")
+    (train,) = documents(prepared, "train")
+    expected = [*prepared.tokenizer.encode(train).tolist(), prepared.tokenizer.end_of_text]
+    assert prepared.tokens("train")["mine"].tolist() == expected
+
+
+def test_nothing_changed_nothing_is_made(tmp_path: Path, text: Path) -> None:
+    first = prepare(spec_of(text), cache=tmp_path / "cache")
+    seen: list[Progress] = []
+    again = prepare(spec_of(text, name="other"), cache=tmp_path / "cache", progress=seen.append)
+    assert (first.reused, again.reused, seen) == (False, True, [])
+    assert (again.folder, again.facts) == (first.folder, first.facts)
+    assert data_key(spec_of(text)) == first.folder.name
+
+
+def _touch(text: Path) -> dict[str, Any]:
+    os.utime(text, ns=(1, 1))
+    return {}
+
+
+def _append(text: Path) -> dict[str, Any]:
+    with text.open("a") as file:
+        file.write("###one more story")
+    return {}
+
+
+CHANGES: list[Callable[[Path], dict[str, Any]]] = [
+    _touch,
+    _append,
+    lambda _: {"seed": 1},
+    lambda _: {"tokenizer": {"kind": "bpe", "vocabulary": 280}},
+    lambda text: {"data": {"sources": {"mine": {"kind": "files", "path": str(text)}}}},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_anything_changed_everything_is_made(
+    tmp_path: Path, text: Path, change: Callable[[Path], dict[str, Any]]
+) -> None:
+    first = prepare(spec_of(text), cache=tmp_path / "cache")
+    second = prepare(spec_of(text, **change(text)), cache=tmp_path / "cache")
+    assert not second.reused
+    assert second.folder != first.folder
+
+
+def test_format_is_part_of_the_key(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = data_key(spec_of(text))
+    monkeypatch.setattr(module, "FORMAT", 99)
+    assert data_key(spec_of(text)) != key
+
+
+@pytest.mark.parametrize("damage", ["shorten", "remove", "manifest"])
+def test_damaged_data_is_made_again(tmp_path: Path, text: Path, damage: str) -> None:
+    first = prepare(spec_of(text), cache=tmp_path / "cache")
+    expected = first.tokens("train")["mine"].tolist()
+    tokens = first.folder / "mine.train.tokens"
+    if damage == "shorten":
+        tokens.write_bytes(tokens.read_bytes()[:-2])
+    elif damage == "remove":
+        tokens.unlink()
+    else:
+        (first.folder / "manifest.json").write_text("{}")
+    with pytest.raises(DamagedError):
+        open_prepared(first.folder)
+    again = prepare(spec_of(text), cache=tmp_path / "cache")
+    assert not again.reused
+    assert again.tokens("train")["mine"].tolist() == expected
+
+
+def test_the_folder_says_what_it_was_made_from(tmp_path: Path, text: Path) -> None:
+    prepared = prepare(spec_of(text), cache=tmp_path / "cache")
+    manifest = json.loads((prepared.folder / "manifest.json").read_text())
+    assert manifest["tokenizer"] == {"kind": "bytes"}
+    ((name, source),) = manifest["sources"]
+    assert (name, source["files"]["train"][0][0]) == ("mine", str(text))
+    assert set(manifest["files"]) == {
+        "facts.json",
+        "mine.train.tokens",
+        "mine.validation.tokens",
+        "tokenizer.json",
+    }
+
+
+def test_progress_ends_at_the_counts(tmp_path: Path, text: Path) -> None:
+    seen: list[Progress] = []
+    spec = spec_of(text, tokenizer={"kind": "bpe", "vocabulary": 280})
+    facts = prepare(spec, cache=tmp_path / "cache", progress=seen.append).facts.sources["mine"]
+    stages = [p.stage for p in seen]
+    assert set(stages) == {"tokenizer", "tokens"}
+    assert stages == sorted(stages)
+    last = [p for p in seen if p.split == "train" and p.stage == "tokens"][-1]
+    assert (last.tokens, last.bytes) == (facts["train"].tokens, facts["train"].bytes)
+    assert last.total_bytes == pytest.approx(last.bytes, rel=0.3)
+
+
+def test_several_sources_share_the_tokenizers_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Source:
+        count_words = False
+
+        def __init__(self, letter: str, documents: int) -> None:
+            self._letter, self._documents = letter, documents
+
+        def fingerprint(self) -> dict[str, str]:
+            return {"letter": self._letter}
+
+        def splits(self) -> tuple[str, ...]:
+            return ("train", "validation")
+
+        def pieces(self, split: str) -> Iterator[Piece]:
+            return (Piece(self._letter * 10, last=True) for _ in range(self._documents))
+
+    texts = module._training_texts({"a": Source("a", 3), "b": Source("b", 6)}, lambda _: None)
+    assert "".join(t[0] for t in texts) == "abababbbb"
+
+
+def test_of_a_large_source_all_of_it_is_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "".join(f"line {i:05}\n" for i in range(8000))
+    (tmp_path / "a.txt").write_text(lines)
+    monkeypatch.setattr(bpe, "TRAINING_CHARACTERS", 30_000)
+    texts = list(module._training_texts({"a": Files(str(tmp_path / "a.txt"))}, lambda _: None))
+    assert len(texts) >= 3
+    assert texts[0].startswith("line 00000")
+    assert any("line 06" in text for text in texts)
+
+
+def test_words_are_counted_where_the_source_says_so(tmp_path: Path, text: Path) -> None:
+    class Counted(Files):
+        count_words = True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SOURCES, "files", Counted)
+        prepared = prepare(spec_of(text), cache=tmp_path / "cache")
+    words = sum(f.words or 0 for f in prepared.facts.sources["mine"].values())
+    assert words == sum(len(story.split()) + story.count("\n") for story in STORIES)
+
+
+def test_the_cache_follows_the_environment(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAQUETTE_CACHE", str(tmp_path / "elsewhere"))
+    assert prepare(spec_of(text)).folder.parent == tmp_path / "elsewhere/data"
+    monkeypatch.delenv("MAQUETTE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "xdg"))
+    assert "maquette" in module.cache_folder().parts
+
+
+def test_bad_text_leaves_nothing(tmp_path: Path, text: Path) -> None:
+    text.write_bytes(b"good\n" * 400_000 + b"\xff")
+    with pytest.raises(DataError, match=r"^data\.sources\.mine: .*text\.txt: is not UTF-8.*line"):
+        prepare(spec_of(text), cache=tmp_path / "cache")
+    assert not [p for p in (tmp_path / "cache/data").iterdir() if p.is_dir()]
+
+
+def test_a_split_without_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Files, "pieces", lambda self, split: iter(()))
+    (tmp_path / "a.txt").write_text("x y z")
+    with pytest.raises(DataError, match=r"data\.sources\.mine: its train split holds no text"):
+        prepare(spec_of(tmp_path / "a.txt"), cache=tmp_path / "cache")
+
+
+def test_a_vocabulary_too_large_is_refused(tmp_path: Path, text: Path) -> None:
+    spec = spec_of(text, tokenizer={"kind": "bpe", "vocabulary": 50_000})
+    with pytest.raises(DataError, match="vocabulary=50000 is too large for this text"):
+        prepare(spec, cache=tmp_path / "cache")
+
+
+def test_a_disk_that_fills_up_is_named(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "_write", fail)
+    with pytest.raises(DataError, match=r"cache/data: can't be written: No space left") as caught:
+        prepare(spec_of(text), cache=tmp_path / "cache")
+    assert "its tokens take up to twice that" in caught.value.message
+    assert "MAQUETTE_CACHE" in str(caught.value.hint)
+    assert not [p for p in (tmp_path / "cache/data").iterdir() if p.is_dir()]
+
+
+def test_a_disk_too_small_is_refused_beforehand(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 100})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match=r"preparing needs .* KiB, and 100 B are free"):
+        prepare(spec_of(text), cache=tmp_path / "cache")
+
+
+def test_an_unwritable_cache_is_named(tmp_path: Path, text: Path) -> None:
+    (tmp_path / "cache").write_text("a file stands in the way")
+    with pytest.raises(DataError, match=r"cache/data: can't be written: .*"):
+        prepare(spec_of(text), cache=tmp_path / "cache")
+
+
+WAIT = """
+import sys
+from pathlib import Path
+from maquette.data import prepare as module
+from maquette.spec.schema import Spec
+
+def stop(*_):
+    print("writing", flush=True)
+    sys.stdin.read()
+
+module._write = stop
+module.prepare(Spec.model_validate_json(sys.argv[1]), cache=Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path, text: Path) -> Iterator[subprocess.Popen[str]]:
+    """A preparation in another process that has begun to write and goes no further."""
+    arguments = [spec_of(text).model_dump_json(), str(tmp_path / "cache")]
+    with subprocess.Popen(
+        [sys.executable, "-c", WAIT, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        yield process
+        process.kill()
+
+
+def test_killed_preparation_is_cleared_away_by_the_next(
+    tmp_path: Path, text: Path, interrupted: "subprocess.Popen[str]"
+) -> None:
+    data = tmp_path / "cache/data"
+    (left,) = data.glob(".tmp-*")
+    other = tmp_path / "other.txt"
+    other.write_text("other text\n" * 30)
+    prepare(spec_of(other), cache=tmp_path / "cache")
+    assert left.exists()  # its owner is alive
+    interrupted.send_signal(signal.SIGKILL)
+    interrupted.wait()
+    prepare(spec_of(other, seed=1), cache=tmp_path / "cache")
+    assert not left.exists()
+    assert not prepare(spec_of(text), cache=tmp_path / "cache").reused
+
+
+def test_two_preparations_wait_for_each_other(
+    tmp_path: Path, text: Path, interrupted: "subprocess.Popen[str]"
+) -> None:
+    seen: list[Progress] = []
+
+    def end_the_other(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.stage == "waiting":
+            interrupted.kill()
+
+    prepared = prepare(spec_of(text), cache=tmp_path / "cache", progress=end_the_other)
+    assert [p.stage for p in seen][:2] == ["waiting", "tokens"]
+    assert not prepared.reused
+
+
+def test_what_another_made_meanwhile_is_used(tmp_path: Path, text: Path) -> None:
+    made = prepare(spec_of(text), cache=tmp_path / "cache")
+    hidden = made.folder.with_name("hidden")
+    made.folder.rename(hidden)
+    lock = FileLock(made.folder.parent / f"{made.folder.name}.lock")
+    lock.acquire()
+
+    def finish(progress: Progress) -> None:
+        assert progress.stage == "waiting"
+        hidden.rename(made.folder)
+        lock.release()
+
+    assert prepare(spec_of(text), cache=tmp_path / "cache", progress=finish).reused
