@@ -337,7 +337,7 @@ class TestFiles:
         with pytest.raises(SpecError) as caught:
             load_spec("lama")
         assert caught.value.hint is not None
-        assert "did you mean llama? presets: fast, gpt2, llama" in caught.value.hint
+        assert f"did you mean llama? presets: {', '.join(preset_names())}" in caught.value.hint
         with pytest.raises(SpecError, match="no preset is called lama"):
             preset_text("lama")
 
@@ -362,7 +362,8 @@ class TestFiles:
 
 
 def test_presets_are_sound_and_carry_their_names() -> None:
-    assert preset_names() == ["fast", "gpt2", "llama", "stories", "tinyshakespeare", "wikitext2"]
+    promised = {"fast", "gpt2", "llama", "stories", "tinyshakespeare", "wikitext2"}
+    assert promised <= set(preset_names())
     for name in preset_names():
         assert load_spec(name).name == name
 

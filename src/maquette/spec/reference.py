@@ -74,9 +74,21 @@ def render_reference() -> str:
         "A preset's name stands for a spec: `maquette train stories`. "
         "`maquette new my-model --preset stories` copies it.\n"
     )
-    for name in preset_names():
-        blocks.append(f"### {name}\n\n```yaml\n{preset_text(name).rstrip()}\n```\n")
+    rows = [f"| `{name}` | {_about(preset_text(name))} |" for name in preset_names()]
+    blocks.append("\n".join(["| preset | what it is |", "|---|---|", *rows]) + "\n")
     return "\n".join(blocks)
+
+
+def _about(preset: str) -> str:
+    """The comment that a preset begins with, up to its first full stop at a line's end."""
+    words: list[str] = []
+    for line in preset.splitlines():
+        if not line.startswith("#"):
+            break
+        words.append(line.lstrip("# "))
+        if line.endswith("."):
+            break
+    return _cell(" ".join(words))
 
 
 def _part(part: type[Part]) -> str:
