@@ -12,7 +12,6 @@ The key is a hash of everything that the tokens depend on.
 import hashlib
 import heapq
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from maquette.data.cache import FACTS_FILE, cache_folder, lock_path
 from maquette.data.sources import SizedSource, TextSource, naming, open_source
 from maquette.data.text.piece import Piece, cut_safely
 from maquette.errors import DamagedError, DataError, RunError
@@ -41,7 +41,6 @@ FORMAT = 1
 """Part of the key: raise it when the same text would give other tokens or other files."""
 BATCH_CHARACTERS = 1 << 20
 TOKENIZER_FILE = "tokenizer.json"
-FACTS_FILE = "facts.json"
 
 Tokens = NDArray[Any]
 Report = Callable[["Progress"], None]
@@ -79,15 +78,6 @@ class Prepared:
         }
 
 
-def cache_folder() -> Path:
-    """Where prepared data lives: $MAQUETTE_CACHE, or the system's place for caches."""
-    import platformdirs
-
-    chosen = os.environ.get("MAQUETTE_CACHE")
-    root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("maquette", False)
-    return root / "data"
-
-
 def prepare(spec: Spec, *, cache: Path | None = None, progress: Report | None = None) -> Prepared:
     """The spec's text as tokens: found in the cache, or made and put there.
 
@@ -119,14 +109,18 @@ def prepare(spec: Spec, *, cache: Path | None = None, progress: Report | None = 
 def open_prepared(folder: Path, *, reused: bool = True) -> Prepared:
     """The prepared data in a folder. Raises DamagedError when it isn't whole."""
     durable.read_manifest(folder)
-    written = json.loads((folder / FACTS_FILE).read_bytes())
-    facts = DataFacts(
-        vocabulary=written["vocabulary"],
-        sources={
-            name: {split: SplitFacts(**counts) for split, counts in splits.items()}
-            for name, splits in written["sources"].items()
-        },
-    )
+    path = folder / FACTS_FILE
+    try:
+        written = json.loads(path.read_bytes())
+        facts = DataFacts(
+            vocabulary=written["vocabulary"],
+            sources={
+                name: {split: SplitFacts(**counts) for split, counts in splits.items()}
+                for name, splits in written["sources"].items()
+            },
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError(f"{path} is damaged: {error}") from error
     return Prepared(folder, load_tokenizer(folder / TOKENIZER_FILE), facts, reused)
 
 
@@ -162,16 +156,12 @@ def _open_if_whole(folder: Path) -> Prepared | None:
         return None
 
 
-def _lock(root: Path, key: str, timeout: float) -> FileLock:
-    return FileLock(root / f"{key}.lock", timeout=timeout)
-
-
 class _locked:  # noqa: N801 - used like a function
     """Hold the lock of one prepared folder; say so when another process has it."""
 
     def __init__(self, folder: Path, report: Report) -> None:
         self._folder, self._report = folder, report
-        self._lock = _lock(folder.parent, folder.name, timeout=-1)
+        self._lock = FileLock(lock_path(folder))
 
     def __enter__(self) -> None:
         try:
@@ -192,7 +182,7 @@ def _remove_leftovers(root: Path, mine: Path) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
             continue
         try:
-            with _lock(root, key, timeout=0):
+            with FileLock(lock_path(root / key), timeout=0):
                 shutil.rmtree(temporary, ignore_errors=True)
         except Timeout:
             continue

@@ -1,0 +1,83 @@
+"""The cache of prepared data: where it is, what is in it, and how to be rid of it."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maquette.errors import DamagedError, DataError
+from maquette.runs import durable
+
+FACTS_FILE = "facts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One prepared data set. `sources` are names and kinds, `tokens` those of all splits."""
+
+    key: str
+    path: Path
+    sources: dict[str, str]
+    tokenizer: str
+    vocabulary: int
+    tokens: int
+    bytes: int  # on disk
+    made_at: float  # seconds since 1970
+
+
+def cache_folder() -> Path:
+    """Where prepared data lives: $MAQUETTE_CACHE, or the system's place for caches."""
+    import platformdirs
+
+    chosen = os.environ.get("MAQUETTE_CACHE")
+    root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("maquette", False)
+    return root / "data"
+
+
+def list_prepared(root: Path | None = None) -> list[Entry]:
+    """The whole data sets in the cache, the newest first."""
+    root = cache_folder() if root is None else root
+    found = []
+    for path in root.glob(f"*/{durable.MANIFEST}"):
+        if path.parent.name.startswith(durable.TEMPORARY):
+            continue
+        try:
+            found.append(_entry(path.parent))
+        except (DamagedError, OSError, ValueError, KeyError, TypeError):
+            continue  # not whole, or of another version: `prepare` makes it anew when it is needed
+    return sorted(found, key=lambda entry: entry.made_at, reverse=True)
+
+
+def remove_prepared(entry: Entry) -> None:
+    """Remove a data set. Raises DataError when it is being prepared right now."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(lock_path(entry.path), timeout=0):
+            durable.remove_folder(entry.path)
+    except Timeout:
+        raise DataError(f"{entry.path}: another process is preparing it right now") from None
+
+
+def lock_path(folder: Path) -> Path:
+    """The file that whoever writes or removes a data set holds the lock of."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _entry(folder: Path) -> Entry:
+    manifest: dict[str, Any] = durable.read_manifest(folder)
+    facts = json.loads((folder / FACTS_FILE).read_bytes())
+    splits = [split for source in facts["sources"].values() for split in source.values()]
+    manifest_file = (folder / durable.MANIFEST).stat()
+    files_bytes = sum(int(file["size"]) for file in manifest["files"].values())
+    return Entry(
+        key=folder.name,
+        path=folder,
+        sources={name: source["kind"] for name, source in manifest["sources"]},
+        tokenizer=manifest["tokenizer"]["kind"],
+        vocabulary=facts["vocabulary"],
+        tokens=sum(split["tokens"] for split in splits),
+        bytes=files_bytes + manifest_file.st_size,
+        made_at=manifest_file.st_mtime,
+    )
