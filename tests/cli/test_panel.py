@@ -1,0 +1,173 @@
+"""The panel on recorded consoles: wide, narrow, low, without colours, without a terminal."""
+
+import io
+import itertools
+import math
+import re
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from maquette.cli import panel
+from maquette.cli.panel import LivePanel, PlainLines, progress
+from maquette.events import (
+    CheckpointDue,
+    CheckpointSaved,
+    Evaluated,
+    Event,
+    Finished,
+    Note,
+    Sampled,
+    Started,
+    StepDone,
+)
+
+
+def events(last: int = 300, *, finish: bool = True) -> list[Event]:
+    found: list[Event] = [
+        Started(0, 300, 10_200_000, "cpu", "bf16", True),
+        Note(0, "compiling saves 3min"),
+        Sampled(0, "Once", "\x1b[2J\x07 zq\nxv"),
+    ]
+    for step in range(1, last + 1):
+        loss = 1.5 + 9 * math.exp(-step / 50)
+        found.append(StepDone(step, step / 100, step * 64, loss, 1e-3, 0.5, 0.05))
+        if step % 100 == 0:
+            found.append(Evaluated(step, "validation", loss + 0.1, 5.0, 2.0, None, step < 300, 0.1))
+            found.append(Sampled(step, "Once", " upon a time there was a cat. " * 20))
+            found += [CheckpointDue(step, True), CheckpointSaved(step, True, 1000, 0.1)]
+    return [*found, Finished(last, "completed")] if finish else found
+
+
+class Ticking:
+    """A clock that goes on by a second whenever it is read."""
+
+    def __init__(self) -> None:
+        self._times = itertools.count()
+
+    def monotonic(self) -> float:
+        return float(next(self._times))
+
+
+def show(width: int, height: int, *, terminal: bool = True, **settings: object) -> str:
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        height=height,
+        force_terminal=terminal,
+        _environ={"TERM": "xterm-256color", **settings},  # type: ignore[dict-item]
+    )
+    with progress(console, title="tiny-calm-otter", steps=300, tokens_per_step=64) as shown:
+        assert isinstance(shown, LivePanel if terminal and width >= 40 else PlainLines)
+        for event in events():
+            shown.show(event)
+    return file.getvalue()
+
+
+def last_frame(output: str) -> list[str]:
+    """What the terminal shows at the end, without colours."""
+    frame = output.rpartition("╭")[2]
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", "╭" + frame).rstrip().splitlines()
+
+
+@pytest.mark.parametrize("width", [40, 60, 96, 200])
+def test_the_panel_fits_its_terminal(width: int) -> None:
+    frame = last_frame(show(width, 30))
+    assert {cell_len(line) for line in frame} == {width}
+    assert "tiny-calm-otter" in frame[0]
+    whole = "\n".join(frame)
+    assert "300/300" in whole
+    assert re.search(r"loss 1\.5\d\d", whole)
+    assert re.search(r"[\u2801-\u28ff]{5}", whole)
+    if width >= 60:
+        assert "validation 1.622 (best 1.765 at 200)" in whole
+        assert "completed" in whole
+        assert "10.2M parameters, cpu, bf16, compiled" in frame[-1]
+        assert "step 300 wrote Once upon a time" in whole
+
+
+@pytest.mark.parametrize("height", [8, 10, 13, 16, 50])
+def test_the_panel_is_not_higher_than_its_terminal(height: int) -> None:
+    for width in (60, 100):
+        assert len(last_frame(show(width, height))) <= height
+
+
+def test_what_a_model_writes_cannot_command_the_terminal() -> None:
+    output = show(100, 30)
+    assert "\x1b[2J" not in output
+    assert "\x07" not in output
+
+
+def test_no_colour() -> None:
+    output = show(80, 30, NO_COLOR="1")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", output)
+    assert any("300/300" in line for line in last_frame(output))
+
+
+@pytest.mark.parametrize(("terminal", "width"), [(False, 80), (True, 30)])
+def test_plain_lines(terminal: bool, width: int) -> None:
+    lines = show(width, 24, terminal=terminal).splitlines()
+    assert lines[0] == "tiny-calm-otter: 10.2M parameters, cpu, bf16, compiled, 300 steps"
+    assert lines[1] == "note: compiling saves 3min"
+    assert lines[2] == "step 0 wrote: Once [2J zq xv"
+    steps = [line for line in lines if line.startswith("step ") and "tokens/s" in line]
+    assert steps[0].startswith("step 1/300  loss 10.3")
+    assert steps[-1].startswith("step 300/300")
+    assert "step 300: validation loss 1.622, perplexity 5.00" in lines
+    assert "step 200: validation loss 1.765 (best), perplexity 5.00" in lines
+    assert lines[-1] == "completed at step 300"
+
+
+def test_a_dumb_terminal_gets_lines() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
+    with progress(console, title="x", steps=1, tokens_per_step=1) as shown:
+        assert isinstance(shown, PlainLines)
+
+
+def test_lines_come_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "time", Ticking())
+    output = show(80, 24, terminal=False)
+    steps = [line for line in output.splitlines() if "tokens/s" in line]
+    assert 50 < len(steps) < 200  # the clock is read two or three times a step
+
+
+def test_an_interruption_leaves_the_panel_and_the_cursor() -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=80, height=30, force_terminal=True)
+
+    def interrupted() -> None:
+        with progress(console, title="x-y-z", steps=300, tokens_per_step=64) as shown:
+            for event in events(100, finish=False):
+                shown.show(event)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert any("100/300" in line for line in last_frame(file.getvalue()))
+    assert file.getvalue().rstrip().endswith("\x1b[?25h")  # the cursor is shown again
+
+
+class Gone(io.StringIO):
+    """A terminal that may go away."""
+
+    gone = False
+
+    def write(self, text: str) -> int:
+        if self.gone:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_that_went_away_does_not_end_the_training(terminal: bool) -> None:
+    file = Gone()
+    console = Console(file=file, width=80, height=30, force_terminal=terminal)
+    shown_events = 0
+    with progress(console, title="x", steps=300, tokens_per_step=64) as shown:
+        file.gone = True
+        for event in events():
+            shown.show(event)
+            shown_events += 1
+    assert shown_events == len(events())
