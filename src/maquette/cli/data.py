@@ -1,0 +1,291 @@
+"""data prepare, list, inspect, clean: the text behind a spec, as tokens."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maquette.cli import common
+from maquette.cli.common import Json, Overrides, SpecName
+from maquette.cli.table import Cell, print_columns, terminal_width
+from maquette.errors import DataError
+from maquette.quantities import format_bytes, format_count, format_duration
+
+if TYPE_CHECKING:
+    from maquette.data.cache import Entry
+    from maquette.data.inspection import Duplicates
+    from maquette.data.prepare import Prepared, Progress
+
+app = typer.Typer(
+    help="Prepare text, list what is prepared, look at it.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+_PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
+
+
+@app.command("prepare")
+def prepare(spec: SpecName, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Turn a spec's text into tokens, once; `train` does it too if it has to."""
+    prepared, seconds = _prepare(spec, overrides)
+    if as_json:
+        common.print_json(_described(prepared))
+        return
+    _print_splits(prepared)
+    if prepared.reused:
+        common.say(f"nothing has changed: {prepared.folder} is used again")
+    else:
+        common.say(f"prepared in {format_duration(seconds)}: {prepared.folder}")
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the prepared data in the cache, the newest first."""
+    from maquette.data.cache import cache_folder, list_prepared
+
+    entries = list_prepared()
+    if as_json:
+        common.print_json([_row(entry) for entry in entries])
+    elif entries:
+        _print_entries(entries)
+    else:
+        common.say(f"nothing is prepared in {cache_folder()}; `maquette data prepare SPEC` does it")
+
+
+@app.command("inspect")
+def inspect(
+    spec: SpecName,
+    overrides: Overrides = None,
+    tokens: Annotated[int, typer.Option(min=0, max=100_000, help="Tokens to show.")] = 160,
+    as_json: Json = False,
+) -> None:
+    """Show documents, tokens, bytes per token, a sample, and copies across the splits."""
+    from maquette.data.inspection import duplicates, sample
+
+    prepared, _ = _prepare(spec, overrides)
+    copies = duplicates(prepared)
+    samples = {name: sample(prepared, name, "train", tokens) for name in prepared.facts.sources}
+    if as_json:
+        common.print_json(_described(prepared) | _looked_at(copies, samples))
+        return
+    _print_splits(prepared)
+    for name, pieces in samples.items():
+        if pieces:
+            print(f"\n{name}, the first {len(pieces)} tokens of training:")
+            print(paint_tokens([data for _, data in pieces], colour=_colour()))
+    print()
+    for name, found in copies.items():
+        print(_copies_line(name, found))
+
+
+@app.command("clean")
+def clean(
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY...]", help="Keys as `data list` shows them; none: all."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Remove prepared data; it is made again when it is needed."""
+    from maquette.data.cache import list_prepared, remove_prepared
+
+    entries = list_prepared()
+    chosen = entries if not keys else [_find(entries, key) for key in keys]
+    if not chosen:
+        common.say("nothing is prepared, so there is nothing to remove")
+        return
+    size = format_bytes(sum(entry.bytes for entry in chosen))
+    if not yes:
+        typer.confirm(f"remove {len(chosen)} prepared data sets, {size}?", abort=True, err=True)
+    for entry in chosen:
+        remove_prepared(entry)
+    common.say(f"removed {len(chosen)} prepared data sets, {size}")
+
+
+@contextlib.contextmanager
+def preparing() -> Iterator[Callable[["Progress"], None]]:
+    """What to call with a preparation's progress: a bar on a terminal, else lines, on stderr."""
+    if not sys.stderr.isatty():
+        yield _PlainProgress()
+        return
+    from rich import progress as rich
+
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn())
+    with rich.Progress(
+        *columns, rich.TimeRemainingColumn(), console=common.err(), transient=True
+    ) as bar:
+        tasks: dict[str, rich.TaskID] = {}
+
+        def show(progress: "Progress") -> None:
+            title = _title(progress)
+            if title not in tasks:
+                for task in tasks.values():
+                    bar.update(task, visible=False)
+                tasks[title] = bar.add_task(title)
+            total = progress.total_bytes
+            total = None if total is None else max(total, progress.bytes)
+            bar.update(tasks[title], completed=progress.bytes, total=total)
+
+        yield show
+
+
+class _PlainProgress:
+    """A line when something else begins, and every ten seconds."""
+
+    def __init__(self) -> None:
+        self._title, self._said_at = "", 0.0
+
+    def __call__(self, progress: "Progress") -> None:
+        title, now = _title(progress), time.monotonic()
+        if title == self._title and now - self._said_at < _PLAIN_SECONDS:
+            return
+        read = ""
+        if title == self._title:
+            total = progress.total_bytes
+            of = "" if total is None else f" of about {format_bytes(total)}"
+            read = f": {format_bytes(progress.bytes)}{of}"
+        common.say(f"{title}{read}")
+        self._title, self._said_at = title, now
+
+
+def _title(progress: "Progress") -> str:
+    if progress.stage == "waiting":
+        return "waiting for another process that prepares the same data"
+    if progress.stage == "tokenizer":
+        return "training the tokenizer"
+    return f"preparing {progress.source}, {progress.split}"
+
+
+def _prepare(spec: str, overrides: list[str] | None) -> tuple["Prepared", float]:
+    from maquette.data.prepare import prepare as make
+    from maquette.spec.load import load_spec
+
+    parsed = load_spec(spec, overrides or ())
+    started_at = time.monotonic()
+    with preparing() as progress:
+        return make(parsed, progress=progress), time.monotonic() - started_at
+
+
+def _described(prepared: "Prepared") -> dict[str, Any]:
+    import dataclasses
+
+    facts = dataclasses.asdict(prepared.facts)
+    return {
+        "key": prepared.folder.name,
+        "path": str(prepared.folder),
+        "reused": prepared.reused,
+        "tokenizer": prepared.tokenizer.kind,
+        **facts,
+    }
+
+
+def _looked_at(
+    copies: dict[str, "Duplicates"], samples: dict[str, list[tuple[int, bytes]]]
+) -> dict[str, Any]:
+    import dataclasses
+
+    return {
+        "duplicates": {name: dataclasses.asdict(found) for name, found in copies.items()},
+        "samples": {
+            name: [{"id": i, "text": data.decode(errors="replace")} for i, data in pieces]
+            for name, pieces in samples.items()
+        },
+    }
+
+
+def _print_splits(prepared: "Prepared") -> None:
+    rows = []
+    for name, splits in prepared.facts.sources.items():
+        for split, facts in splits.items():
+            text_tokens = max(1, facts.tokens - facts.documents)  # without end_of_text
+            counts = [facts.documents, facts.tokens, facts.bytes]
+            rows.append(
+                [
+                    Cell(name, "cyan"),
+                    Cell(split),
+                    *(Cell(f"{count:,}") for count in counts),
+                    Cell(f"{facts.bytes / text_tokens:.2f}"),
+                    Cell("" if facts.words is None else f"{facts.words:,}"),
+                ]
+            )
+    headers = ["source", "split", "documents", "tokens", "bytes", "bytes/token", "words"]
+    if all(not row[-1].text for row in rows):
+        headers, rows = headers[:-1], [row[:-1] for row in rows]
+    print_columns(headers, rows, left=2, width=terminal_width())
+    print(f"{prepared.tokenizer.kind} tokenizer, {prepared.facts.vocabulary:,} ids")
+
+
+def _copies_line(name: str, found: "Duplicates") -> str:
+    if not found.documents:
+        return f"{name}: none of its {found.of:,} validation documents is in the training text"
+    return (
+        f"{name}: {found.documents:,} of its {found.of:,} validation documents "
+        f"{'is' if found.documents == 1 else 'are'} in the training text too, word for word, "
+        f"such as {found.example!r}"
+    )
+
+
+def paint_tokens(pieces: list[bytes], *, colour: bool) -> str:
+    """Tokens side by side: in two colours by turns, or parted by `|`; blanks made visible."""
+    shown = [_visible(data) for data in pieces]
+    if not colour:
+        return "|".join(shown)
+    return "".join(
+        # Colours end before a line does: else the terminal paints the rest of it.
+        "\n".join(f"\x1b[30;{46 if i % 2 else 43}m{line}\x1b[0m" if line else "" for line in lines)
+        for i, lines in enumerate(text.split("\n") for text in shown)
+    )
+
+
+def _visible(data: bytes) -> str:
+    if not data:
+        return "<end of text>\n"
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:  # part of a character
+        return "".join(f"<{byte:02x}>" for byte in data)
+    text = text.replace(" ", "·").replace("\t", "→").replace("\n", "↵\n")
+    return "".join(c if c.isprintable() or c == "\n" else f"<{ord(c):x}>" for c in text)
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _print_entries(entries: list["Entry"]) -> None:
+    now = time.time()
+    rows = [
+        [
+            Cell(entry.key, "cyan"),
+            Cell(", ".join(f"{name} ({kind})" for name, kind in entry.sources.items())),
+            Cell(f"{entry.tokenizer} {entry.vocabulary:,}"),
+            Cell(format_count(entry.tokens)),
+            Cell(format_bytes(entry.bytes)),
+            Cell(common.ago(now - entry.made_at)),
+            Cell(str(entry.path), "dim"),
+        ]
+        for entry in entries
+    ]
+    headers = ["key", "sources", "tokenizer", "tokens", "on disk", "age", "path"]
+    print_columns(headers, rows, left=3, width=terminal_width())
+
+
+def _row(entry: "Entry") -> dict[str, Any]:
+    import dataclasses
+
+    return dataclasses.asdict(entry) | {
+        "path": str(entry.path),
+        "age_seconds": time.time() - entry.made_at,
+    }
+
+
+def _find(entries: list["Entry"], key: str) -> "Entry":
+    matches = [entry for entry in entries if key and entry.key.startswith(key)]
+    if len(matches) != 1:
+        what = "several keys begin" if matches else "no prepared data has a key that begins"
+        raise DataError(f"{what} with {key!r}", hint="`maquette data list` shows the keys")
+    return matches[0]
