@@ -1,7 +1,6 @@
 """new, check, schema, plan: from an empty folder to a spec that is known to be right."""
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from maquette.blueprint.blueprint import Blueprint
-    from maquette.data.prepare import Prepared, Progress
     from maquette.spec.schema import Spec
 
 ASSUMED_SHARE = 0.5
@@ -78,12 +76,15 @@ def plan(
 ) -> None:
     """Show what a spec comes to: shape, parameters, steps, memory, disk, time on this machine."""
     from maquette.blueprint.resolve import resolve
+    from maquette.cli.data import preparing
+    from maquette.data.prepare import prepare
     from maquette.spec.load import load_spec
     from maquette.training.device import choose_device
 
     sound = load_spec(spec, overrides or ())
     chosen = choose_device(device)
-    prepared = _prepare(sound)
+    with preparing() as progress:
+        prepared = prepare(sound, progress=progress)
     blueprint = resolve(sound, prepared.facts)
     estimate = _estimate(blueprint, chosen)
     if as_json:
@@ -121,30 +122,13 @@ def _steps(train: Any) -> int:
     return DEFAULT_STEPS if train.steps is None else int(train.steps)
 
 
-def _prepare(spec: "Spec") -> "Prepared":
-    """Prepare the data; on a terminal a line tells how far it is."""
-    from maquette.data.prepare import prepare
-
-    if not sys.stderr.isatty():
-        return prepare(spec)
-    with common.err().status("preparing the data") as status:
-
-        def show(progress: "Progress") -> None:
-            read = format_bytes(progress.bytes)
-            total = progress.total_bytes
-            of = f" of about {format_bytes(total)}" if total is not None else ""
-            status.update(f"preparing {progress.source} {progress.split}: {read}{of}")
-
-        return prepare(spec, progress=show)
-
-
 def _estimate(blueprint: "Blueprint", device: Any) -> dict[str, Any]:
     """What the run takes on this machine, from a rate measured now."""
     from maquette.training.device import choose_precision, measure_rates
 
     costs, plan = blueprint.costs, blueprint.train
     precision = choose_precision(plan.precision, device)
-    rate = measure_rates(device)[precision]
+    rate = max(1.0, measure_rates(device)[precision])
     held = costs.weights_bytes + costs.gradients_bytes + costs.optimizer_bytes
     seconds = costs.flops / (rate * ASSUMED_SHARE)
     return {
