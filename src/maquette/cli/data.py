@@ -24,6 +24,7 @@ app = typer.Typer(
     help="Prepare text, list what is prepared, look at it.",
     rich_markup_mode=None,
     no_args_is_help=True,
+    add_completion=False,
 )
 _PLAIN_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
@@ -114,23 +115,31 @@ def preparing() -> Iterator[Callable[["Progress"], None]]:
         return
     from rich import progress as rich
 
-    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), rich.DownloadColumn())
-    with rich.Progress(
-        *columns, rich.TimeRemainingColumn(), console=common.err(), transient=True
-    ) as bar:
-        tasks: dict[str, rich.TaskID] = {}
+    bar = rich.Progress(
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TimeRemainingColumn(),
+        console=common.err(),
+        transient=True,
+    )
+    tasks: dict[str, rich.TaskID] = {}
 
-        def show(progress: "Progress") -> None:
-            title = _title(progress)
-            if title not in tasks:
-                for task in tasks.values():
-                    bar.update(task, visible=False)
-                tasks[title] = bar.add_task(title)
-            total = progress.total_bytes
-            total = None if total is None else max(total, progress.bytes)
-            bar.update(tasks[title], completed=progress.bytes, total=total)
+    def show(progress: "Progress") -> None:
+        title = _title(progress)
+        if title not in tasks:
+            bar.start()  # not before there is something to tell
+            for task in tasks.values():
+                bar.update(task, visible=False)
+            tasks[title] = bar.add_task(title, total=None)
+        total = progress.total_bytes
+        total = None if total is None else max(total, progress.bytes)
+        bar.update(tasks[title], completed=progress.bytes, total=total)
 
+    try:
         yield show
+    finally:
+        bar.stop()
 
 
 class _PlainProgress:
