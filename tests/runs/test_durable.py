@@ -119,6 +119,15 @@ def test_a_full_disk_keeps_the_old_text(tmp_path: Path, monkeypatch: pytest.Monk
     assert [p.name for p in tmp_path.iterdir()] == ["state.json"]
 
 
+def test_a_full_disk_told_in_words_is_understood(tmp_path: Path) -> None:
+    def full(_: Path) -> None:
+        raise ValueError("I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(RunError, match=r"write .*step-1: no space left on device"):
+        durable.commit_folder(tmp_path / "step-1", full)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_and_short_files_are_named(commit: Path) -> None:
     (commit / "weights").write_bytes(b"short")
     with pytest.raises(DamagedError, match="weights is damaged: it has 5 bytes instead of 10,240"):

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maquette.cli import doctor, runs, specs
-from maquette.cli.common import BEGIN, LOOK, RUNS
+from maquette.cli import data, doctor, runs, specs, train
+from maquette.cli.common import BEGIN, LOOK, RUNS, TRAIN
 
 
 class Commands(TyperGroup):
@@ -16,13 +16,20 @@ class Commands(TyperGroup):
     Typer's own panels need rich, which takes longer to import than everything else here together.
     """
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Without a command, the help is what was asked for: no error."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            raise typer.Exit
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the panels of commands, then the options."""
         panels: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
             panel = getattr(command, "rich_help_panel", None)
             title = panel if isinstance(panel, str) else "Commands"
-            panels.setdefault(title, []).append((name, command.get_short_help_str(limit=70)))
+            panels.setdefault(title, []).append((name, command.get_short_help_str(limit=200)))
         for title, rows in panels.items():
             with formatter.section(_heading(title)):
                 formatter.write_dl(rows)
@@ -41,7 +48,6 @@ app = typer.Typer(
     help="From a short YAML spec to a small model you trained, understand and own.",
     epilog="First steps: maquette demo, then maquette new my-model.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -57,7 +63,6 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    context: typer.Context,
     _version: Annotated[
         bool,
         typer.Option(
@@ -66,15 +71,16 @@ def root(
     ] = False,
 ) -> None:
     """From a short YAML spec to a small model you trained, understand and own."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
 
 
+app.command("demo", rich_help_panel=BEGIN)(train.demo)
 app.command("new", rich_help_panel=BEGIN)(specs.new)
 app.command("check", rich_help_panel=BEGIN)(specs.check)
 app.command("schema", rich_help_panel=BEGIN)(specs.schema)
 app.command("plan", rich_help_panel=BEGIN)(specs.plan)
+app.command("train", rich_help_panel=TRAIN)(train.train)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
 app.command("status", rich_help_panel=RUNS)(runs.status)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)
+app.add_typer(data.app, name="data", cls=Commands, rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)

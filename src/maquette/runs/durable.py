@@ -14,6 +14,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -342,8 +343,11 @@ def _place(folder: Path, fill_and_sync: Callable[[Path], None]) -> bool:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
                 return False
             raise
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
+            # Libraries in Rust tell of a full disk in words only: "... (os error 28)".
+            if words := re.search(r"\(os error (\d+)\)", str(error)):
+                raise OSError(int(words[1]), os.strerror(int(words[1]))) from error
             raise
         sync_folder(folder.parent)
     return True

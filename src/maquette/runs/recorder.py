@@ -210,10 +210,15 @@ def failure_of(error: Exception) -> Failure:
         return Failure(error.message, error.hint)
     text = str(error).strip()
     first = text.splitlines()[0] if text else "no message"
-    # torch's own class is known by its name: this module must not import torch
-    memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if memory or "can't allocate memory" in text:
+    if is_out_of_memory(error):
         return Failure(
             "out of memory" + (f": {text.splitlines()[0]}" if text else ""), _MEMORY_HINT
         )
     return Failure(f"{type(error).__name__}: {first}", "worker.log has the whole story")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether Python, or torch on a GPU or a CPU, ran out of memory."""
+    # torch's own class is known by its name: this module must not import torch
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error)

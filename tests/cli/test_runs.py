@@ -1,0 +1,181 @@
+"""ps, status and rm, on runs of every status."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maquette.cli import main
+from maquette.cli import table as tables
+from maquette.cli.table import Cell, print_columns, print_pairs
+from maquette.runs.recorder import Recorder
+from maquette.runs.store import Run, Store
+from tests.runs.conftest import step, train
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("MAQUETTE_RUNS", str(tmp_path / "runs"))
+    return Store()
+
+
+@pytest.fixture
+def done(store: Store) -> Run:
+    run = store.create("done", spec_text="", command=["maquette", "train", "done.yaml"])
+    train(run)
+    return run
+
+
+@pytest.fixture
+def failed(store: Store) -> Run:
+    run = store.create("failed", spec_text="")
+    with pytest.raises(ZeroDivisionError), Recorder(run, steps=9, tokens_per_step=1) as recorder:
+        recorder.record(step(1))
+        raise ZeroDivisionError("by nothing")
+    return run
+
+
+def printed(capsys: Output, *arguments: str, code: int = 0) -> tuple[str, str]:
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def printed_json(capsys: Output, *arguments: str) -> Any:
+    return json.loads(printed(capsys, *arguments, "--json")[0])
+
+
+def test_ps(store: Store, done: Run, failed: Run, capsys: Output) -> None:
+    out, err = printed(capsys, "ps")
+    lines = out.splitlines()
+    assert lines[0].split() == [
+        "run", "status", "step", "loss", "validation", "tokens/s", "left", "age", "device",
+    ]  # fmt: skip
+    assert lines[1].startswith(failed.id)
+    assert lines[2].split()[:6] == [done.id, "completed", "6/6", "4.400", "5.000", "6.40k"]
+    assert err == ""
+    rows = printed_json(capsys, "ps")
+    assert [row["id"] for row in rows] == [failed.id, done.id]
+    assert rows[1]["best_step"] == 4
+    assert rows[1]["validation_loss"] == 5.0
+
+
+def test_ps_of_many(store: Store, capsys: Output) -> None:
+    first = store.create("first", spec_text="")
+    with first.lock():
+        for _ in range(21):
+            train(store.create("more", spec_text=""), last=1)
+        out, err = printed(capsys, "ps")
+        assert len(out.splitlines()) == 1 + 20 + 1  # the queued one is old, but not over
+        assert "1 older" not in out
+        assert "maquette ps --all" not in out
+        assert err.startswith("1 older")
+        assert len(printed(capsys, "ps", "-a")[0].splitlines()) == 1 + 22
+
+
+def test_ps_without_runs(store: Store, capsys: Output) -> None:
+    out, err = printed(capsys, "ps")
+    assert out == ""
+    assert "maquette train" in err
+    assert printed_json(capsys, "ps") == []
+
+
+def test_status(done: Run, capsys: Output) -> None:
+    out, _ = printed(capsys, "status", "done")
+    for expected in (
+        "completed",
+        "6 of 6 (100%), epoch 0.60",
+        "training 4.400, validation 5.000, best 5.000 at step 4",
+        "latest step 6, best step 4; 3 on disk",
+        "1.23k parameters",
+        "maquette train done.yaml",
+        f"{os.getpid()} on ",
+    ):
+        assert expected in out
+    content = printed_json(capsys, "status")
+    assert content["meta"]["id"] == done.id
+    assert [c["step"] for c in content["checkpoints"]] == [2, 4, 6]
+    assert content["alive"] is False
+    assert content["error"] is None
+
+
+def test_status_of_a_failure(failed: Run, capsys: Output) -> None:
+    out, _ = printed(capsys, "status", "fail")
+    assert "ZeroDivisionError: by nothing" in out
+    assert "worker.log has the whole story" in out
+    assert "raise ZeroDivisionError" in out.partition("the end of ")[2]
+    assert printed_json(capsys, "status", "latest")["error"]["message"].startswith("ZeroDivision")
+
+
+def test_status_of_a_lost_run(store: Store, done: Run, capsys: Output) -> None:
+    content = json.loads(done.state_path.read_text())
+    content["status"] = "running"
+    done.state_path.write_text(json.dumps(content))
+    assert "worker is gone" in printed(capsys, "status")[0]
+    assert printed_json(capsys, "status")["status"] == "lost"
+
+
+def test_status_of_nothing(store: Store, done: Run, capsys: Output) -> None:
+    _, err = printed(capsys, "status", "dune", code=1)
+    assert err.startswith("error: there is no run 'dune'")
+    assert done.id in err
+
+
+def test_rm(store: Store, done: Run, failed: Run, capsys: Output) -> None:
+    _, err = printed(capsys, "rm", "done", code=2)
+    assert "add --yes" in err
+    assert done.path.exists()
+    out, err = printed(capsys, "rm", "--yes", "done", done.id, "failed")
+    assert out == ""
+    assert err.splitlines() == [f"removed {done.id}", f"removed {failed.id}"]
+    assert store.list() == []
+
+
+def test_rm_refuses_a_live_run(store: Store, done: Run, capsys: Output) -> None:
+    live = store.create("live", spec_text="")
+    with Recorder(live, steps=9, tokens_per_step=1):
+        _, err = printed(capsys, "rm", "-y", "done", "live", code=1)
+    assert f"{live.id} is running" in err
+    assert done.path.exists()
+
+
+def test_an_unreadable_runs_folder(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "file").write_text("")
+    _, err = printed(capsys, "ps", "--runs-dir", str(tmp_path / "file"), code=2)
+    assert "is a file" in err
+
+
+def test_a_narrow_table_leaves_columns_out(capsys: Output) -> None:
+    rows = [[Cell("a-b-c"), Cell("running"), Cell("1"), Cell("2"), Cell("3")]]
+    print_columns(("run", "status", "x", "yy", "zzz"), rows, left=2, width=20)
+    assert capsys.readouterr().out == "run    status   x\na-b-c  running  1\n"
+    print_columns(("run", "status", "x", "yy", "zzz"), rows, left=2, width=None)
+    assert capsys.readouterr().out.splitlines()[0] == "run    status   x  yy  zzz"
+    print_columns(("run", "status", "x", "yy", "zzz"), rows, left=2, width=3)
+    assert capsys.readouterr().out.splitlines()[1] == "a-b-c  running"
+
+
+def test_long_values_go_on_below(capsys: Output) -> None:
+    print_pairs([("a", Cell("word " * 10)), ("long", Cell(""))], width=30)
+    assert capsys.readouterr().out.splitlines() == [
+        "a     word word word word word",
+        "      word word word word word",
+        "long",
+    ]
+
+
+def test_colours_need_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    assert tables.paint("x", "red") == "x"
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert tables.paint("x", "red") == "\x1b[31mx\x1b[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert tables.paint("x", "red") == "x"
