@@ -4,6 +4,8 @@ import errno
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,42 @@ def test_what_a_killed_writer_left_is_cleared(run: Run) -> None:
     left[1].mkdir()
     train(run)
     assert not any(path.exists() for path in left)
+
+
+WORK = """
+import sys, time
+from pathlib import Path
+from maquette.events import Started, StepDone
+from maquette.runs.recorder import Recorder
+from maquette.runs.store import Run
+with Recorder(Run(Path(sys.argv[1])), steps=9, tokens_per_step=1) as recorder:
+    recorder.record(Started(0, 9, 1, "cpu", "float32", False))
+    recorder.record(StepDone(1, 0.1, 1, 2.0, 1e-3, 1.0, 0.1))
+    print("at work", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_worker_leaves_a_lost_run_that_goes_on(run: Run) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORK, str(run.path)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == b"at work\n"
+    state = run.state()
+    assert state.status == "running"
+    assert state.process is not None
+    assert state.process.pid == worker.pid
+    with pytest.raises(RunError, match=f"worked on by process {worker.pid} on "):
+        run.remove()
+    worker.kill()
+    worker.communicate()
+    assert run.state().status == "lost"
+    train(run)
+    assert run.state().status == "completed"
+    assert [e.step for _, e in run.events() if isinstance(e, StepDone)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_pace() -> None:
