@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from maquette.generation.decode import generate
+from maquette.generation.decode import arrange_for_decoding, generate
 from maquette.generation.sampling import SamplingOptions
 from maquette.models.gpt import GPT
 from maquette.shapes import GPTShape
@@ -52,6 +52,7 @@ def _shape(depth: int, width: int, heads: int, vocabulary: int) -> GPTShape:
 
 def _ours(shape: GPTShape, options: SamplingOptions) -> Callable[[], int]:
     model = GPT(shape).eval()
+    arrange_for_decoding(model)  # as a run's model is loaded
     prompt = list(range(1, PROMPT + 1))
     return lambda: sum(
         1 for _ in generate(model, prompt, max_new_tokens=NEW, options=options, seed=0)

@@ -27,6 +27,8 @@ TIERS = {
     "simulation": 3,
     "codegen": 3,
     "build": 4,
+    "evaluation": 4,
+    "loading": 4,
     "export": 4,
     "worker": 5,
     "serving": 5,

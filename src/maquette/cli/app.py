@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maquette.cli import data, doctor, runs, specs, train
-from maquette.cli.common import BEGIN, LOOK, RUNS, TRAIN
+from maquette.cli import data, doctor, runs, specs, train, use
+from maquette.cli.common import BEGIN, LOOK, RUNS, TRAIN, USE
 
 
 class Commands(TyperGroup):
@@ -82,5 +82,7 @@ app.command("train", rich_help_panel=TRAIN)(train.train)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
 app.command("status", rich_help_panel=RUNS)(runs.status)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)
+app.command("generate", rich_help_panel=USE)(use.generate)
+app.command("eval", rich_help_panel=USE)(use.evaluate)
 app.add_typer(data.app, name="data", cls=Commands, rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)

@@ -94,6 +94,17 @@ class _Window:
         return logits.float().cpu()
 
 
+def arrange_for_decoding(model: nn.Module) -> None:
+    """Store a model's matrices so that a CPU multiplies them faster with one token, in place.
+
+    One token reads every weight once, so the order in memory is what counts: for matrices with
+    more outputs than inputs, column by column is up to twice as fast. The values stay.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear) and layer.out_features > layer.in_features:
+            layer.weight.data = layer.weight.data.t().contiguous().t()
+
+
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
     """Dropout off inside."""

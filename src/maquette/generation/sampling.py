@@ -29,19 +29,15 @@ class SamplingOptions:
     """Above 1, tokens seen before become less likely."""
 
     def __post_init__(self) -> None:
-        for name, value, sound in (
-            ("temperature", self.temperature, 0 <= self.temperature < math.inf),
-            ("top_k", self.top_k, self.top_k is None or self.top_k >= 1),
-            ("top_p", self.top_p, 0 < self.top_p <= 1),
-            ("min_p", self.min_p, 0 <= self.min_p <= 1),
-            (
-                "repetition_penalty",
-                self.repetition_penalty,
-                0 < self.repetition_penalty < math.inf,
-            ),
+        for name, sound, bounds in (
+            ("temperature", 0 <= self.temperature < math.inf, "0 or more"),
+            ("top_k", self.top_k is None or self.top_k >= 1, "1 or more"),
+            ("top_p", 0 < self.top_p <= 1, "above 0, 1 at most"),
+            ("min_p", 0 <= self.min_p <= 1, "0 to 1"),
+            ("repetition_penalty", 0 < self.repetition_penalty < math.inf, "above 0"),
         ):
             if not sound:
-                raise ValueError(f"{name}={value} is out of bounds")
+                raise ValueError(f"{name}={getattr(self, name)} must be {bounds}")
 
 
 def next_token(

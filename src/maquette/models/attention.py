@@ -95,12 +95,12 @@ class Attention(nn.Module):
         B, T, _ = x.shape  # noqa: N806
         H, K, D = self.heads, self.kv_heads, self.head_dim  # noqa: N806
         qkv = self.qkv(x).view(B, T, H + 2 * K, D).transpose(1, 2)  # (B, H + 2K, T, D)
-        q, k, v = qkv.split((H, K, K), dim=1)
+        qk, v = qkv.split((H + K, K), dim=1)  # queries and keys together: half as many calls
         if self.qk_norm:
-            q = F.rms_norm(q, (D,), eps=self.norm_epsilon)
-            k = F.rms_norm(k, (D,), eps=self.norm_epsilon)
+            qk = F.rms_norm(qk, (D,), eps=self.norm_epsilon)
         if rotary is not None:
-            q, k = rotate(q, *rotary), rotate(k, *rotary)
+            qk = rotate(qk, *rotary)
+        q, k = qk.split((H, K), dim=1)
         if cache is not None:
             k, v = cache.append(k, v)
         mixed = causal_attention(q, k, v, dropout=self.dropout if self.training else 0.0)

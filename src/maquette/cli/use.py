@@ -1,0 +1,291 @@
+"""generate and eval: a run's model at work."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from maquette.cli import common
+from maquette.cli.common import Device, Json, RunName, RunsDir
+
+if TYPE_CHECKING:
+    from maquette.evaluation import Result
+    from maquette.generation.sampling import SamplingOptions
+    from maquette.runs.store import Checkpoint, Run
+
+Which = Annotated[
+    str, typer.Option("--checkpoint", metavar="best|latest|STEP", help="The checkpoint to load.")
+]
+
+
+def generate(
+    run: RunName,
+    prompt: Annotated[
+        str | None, typer.Option(help="Text to continue; without one, a document begins.")
+    ] = None,
+    prompt_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Read the prompt from a file, or - for stdin; less one newline."
+        ),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 200,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="0: always the likeliest token. Higher: more daring.")
+    ] = 0.8,
+    top_k: Annotated[
+        int | None, typer.Option(min=1, help="Draw from the k likeliest tokens only.")
+    ] = None,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the likeliest tokens of this probability together.")
+    ] = 1.0,
+    min_p: Annotated[
+        float, typer.Option(help="Draw from tokens at least this share as likely as the likeliest.")
+    ] = 0.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1: tokens that were there before become less likely.")
+    ] = 1.0,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="End before this text. Repeatable."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed, the same text. Random by default.")
+    ] = None,
+    checkpoint: Which = "best",
+    echo: Annotated[bool, typer.Option("--echo/--no-echo", help="Print the prompt too.")] = True,
+    device: Device = "auto",
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Write text with a run's model, as it comes."""
+    from maquette.errors import UsageError
+    from maquette.generation.sampling import SamplingOptions
+
+    try:
+        options = SamplingOptions(temperature, top_k, top_p, min_p, repetition_penalty)
+    except ValueError as error:
+        raise UsageError(f"--{str(error).replace('_', '-').replace('=', ' ', 1)}") from None
+    if "" in (stop or ()):
+        raise UsageError("--stop can't be empty")
+    text = _prompt(prompt, prompt_file)
+    seed = _any_seed() if seed is None else seed
+    found = common.open_store(runs_dir).find(run)
+    saved = _checkpoint(found, checkpoint)
+    pieces = _pieces(found, saved, text, max_new_tokens, options, seed, stop or [], device)
+    if as_json:
+        common.print_json(
+            {
+                "run": found.id,
+                "step": saved.step,
+                "seed": seed,
+                "prompt": text,
+                "text": "".join(pieces),
+            }
+        )
+        return
+    _print_stream(pieces, first=text if echo else "")
+
+
+def evaluate(
+    run: RunName,
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="The part of the data.")
+    ] = "validation",
+    checkpoint: Which = "best",
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Tokens from window to window; below the context it is slower and fairer."
+        ),
+    ] = None,
+    windows: Annotated[
+        int | None, typer.Option(min=1, help="Only so many windows a source, spread evenly.")
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bf16", "fp16"],
+        typer.Option(help="Arithmetic; float32 gives the same figures on any machine."),
+    ] = "float32",
+    device: Device = "auto",
+    runs_dir: RunsDir = None,
+    as_json: Json = False,
+) -> None:
+    """Loss, perplexity and bits per byte of a run's model on a whole split of its data."""
+    found = common.open_store(runs_dir).find(run)
+    saved = _checkpoint(found, checkpoint)
+    results = _evaluate(found, saved, split, stride, windows, precision, device)
+    from maquette.evaluation import together
+
+    rows = {name: _figures(result) for name, result in results.items()}
+    total = _figures(together(results.values()))
+    if as_json:
+        head = {"run": found.id, "step": saved.step, "split": split}
+        common.print_json({**head, **total, "sources": rows})
+        return
+    _print_figures({**rows, "all": total} if len(rows) > 1 else rows)
+    common.say(f"{found.id}, step {saved.step}, {split} split")
+
+
+def _prompt(prompt: str | None, prompt_file: str | None) -> str:
+    from maquette.errors import DataError, UsageError
+
+    if prompt is not None and prompt_file is not None:
+        raise UsageError("--prompt and --prompt-file are two prompts; give one")
+    if prompt_file is None:
+        return prompt or ""
+    name = "stdin" if prompt_file == "-" else prompt_file
+    try:
+        data = sys.stdin.buffer.read() if prompt_file == "-" else Path(prompt_file).read_bytes()
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise DataError(f"{name}: can't be read: {(error.strerror or '').lower()}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: byte {error.start} is not UTF-8") from None
+
+
+def _any_seed() -> int:
+    import secrets
+
+    return secrets.randbelow(2**32)
+
+
+def _checkpoint(run: "Run", which: str) -> "Checkpoint":
+    """The checkpoint asked for; one that had to be passed over is told."""
+    saved = run.checkpoint(which)
+    for damage in saved.passed_over:
+        common.say(f"warning: {damage}; using step {saved.step}")
+    return saved
+
+
+def _pieces(
+    run: "Run",
+    saved: "Checkpoint",
+    prompt: str,
+    max_new_tokens: int,
+    options: "SamplingOptions",
+    seed: int,
+    stop: list[str],
+    device: str,
+) -> Iterator[str]:
+    from maquette.errors import CheckpointError
+    from maquette.generation.text import generate_text
+    from maquette.loading import load_checkpoint_model
+
+    model, tokenizer, _ = load_checkpoint_model(run, saved, device=device)
+    try:
+        yield from generate_text(
+            model,
+            tokenizer,
+            prompt,
+            max_new_tokens=max_new_tokens,
+            options=options,
+            seed=seed,
+            stop=stop,
+        )
+    except FloatingPointError:
+        raise CheckpointError(
+            f"the weights of step {saved.step} are broken: they give no finite logits",
+            hint="try an earlier one with --checkpoint STEP",
+        ) from None
+
+
+def _print_stream(pieces: Iterator[str], *, first: str) -> None:
+    """Print text as it comes, and a newline at its end; nothing before the model is there."""
+    second = next(pieces, "")
+    print(first + second, end="", flush=True)
+    try:
+        for piece in pieces:
+            print(piece, end="", flush=True)
+    finally:
+        print(flush=True)
+
+
+def _evaluate(
+    run: "Run",
+    saved: "Checkpoint",
+    split: str,
+    stride: int | None,
+    windows: int | None,
+    precision: str,
+    device: str,
+) -> "dict[str, Result]":
+    from maquette.cli.data import preparing
+    from maquette.data.prepare import prepare
+    from maquette.errors import DataError
+    from maquette.evaluation import evaluate_split
+    from maquette.loading import load_checkpoint_model
+    from maquette.training.device import autocast, choose_precision
+    from maquette.worker import run_spec
+
+    model, _, blueprint = load_checkpoint_model(run, saved, device=device)
+    with preparing() as report:
+        prepared = prepare(run_spec(run), progress=report)
+    if prepared.facts != blueprint.facts:
+        raise DataError(
+            f"the data of {run.id} has changed since the run was made",
+            hint="bring the data back as it was: its tokens may mean other text now",
+        )
+    place = model.token_embedding.weight.device
+    with _bar() as progress:
+        return evaluate_split(
+            model,
+            prepared,
+            split,
+            autocast=autocast(place, choose_precision(precision, place)),
+            stride=stride,
+            windows=windows,
+            progress=progress,
+        )
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """What to call with windows done and in all: a bar on a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich import progress
+
+    with progress.Progress(console=common.err(), transient=True) as bar:
+        task = bar.add_task("evaluating", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _figures(result: "Result") -> dict[str, Any]:
+    losses = result.losses
+    return {
+        "loss": losses.loss,
+        "perplexity": losses.perplexity,
+        "bits_per_byte": losses.bits_per_byte,
+        "word_perplexity": result.word_perplexity,
+        "tokens": losses.tokens,
+        "bytes": losses.bytes,
+    }
+
+
+def _print_figures(rows: dict[str, dict[str, Any]]) -> None:
+    from maquette.cli.table import Cell, print_columns, terminal_width
+
+    names = ["loss", "perplexity", "bits_per_byte", "word_perplexity", "tokens", "bytes"]
+    if all(row["word_perplexity"] is None for row in rows.values()):
+        names.remove("word_perplexity")
+    print_columns(
+        ["source", *(name.replace("_", " ") for name in names)],
+        [
+            [Cell(source), *(Cell(_number(name, row[name])) for name in names)]
+            for source, row in rows.items()
+        ],
+        left=1,
+        width=terminal_width(),
+    )
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if name in ("tokens", "bytes"):
+        return f"{value:,}"
+    return f"{value:.2f}" if "perplexity" in name else f"{value:.4f}"

@@ -1,0 +1,54 @@
+"""From a run on disk to the model that it trained."""
+
+import torch
+
+from maquette.blueprint import serial
+from maquette.blueprint.blueprint import Blueprint
+from maquette.errors import DamagedError, RunError
+from maquette.generation.decode import arrange_for_decoding
+from maquette.models.gpt import GPT
+from maquette.runs.store import Checkpoint, Run
+from maquette.tokenizers.base import Tokenizer
+from maquette.tokenizers.load import load_tokenizer
+from maquette.training.checkpoint import load_weights
+from maquette.training.device import choose_device
+
+
+def load_run_model(
+    run: Run, *, checkpoint: int | str = "best", device: str = "auto"
+) -> tuple[GPT, Tokenizer, Blueprint]:
+    """The model of a run's checkpoint (`best`, `latest` or a step), ready to use, not to train.
+
+    Every byte of the checkpoint is checked. Raises RunError, CheckpointError, DeviceError.
+    """
+    return load_checkpoint_model(run, run.checkpoint(checkpoint), device=device)
+
+
+def load_checkpoint_model(
+    run: Run, checkpoint: Checkpoint, *, device: str = "auto"
+) -> tuple[GPT, Tokenizer, Blueprint]:
+    """The model of a checkpoint that `run.checkpoint` found. Raises as `load_run_model`."""
+    place = choose_device(device)
+    blueprint = read_blueprint(run)
+    tokenizer = load_tokenizer(run.tokenizer_path)
+    if tokenizer.vocabulary != blueprint.shape.vocabulary:
+        raise DamagedError(
+            f"{run.tokenizer_path} has {tokenizer.vocabulary} ids,"
+            f" but the run's model {blueprint.shape.vocabulary}",
+            hint="it is not the tokenizer that this run was trained with",
+        )
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and nobody needs them
+        model = GPT(blueprint.shape)
+    load_weights(checkpoint.path, model)
+    if place.type == "cpu":
+        arrange_for_decoding(model)
+    return model.to(place).eval(), tokenizer, blueprint
+
+
+def read_blueprint(run: Run) -> Blueprint:
+    """What blueprint.json says. Raises RunError."""
+    try:
+        return serial.from_json(run.blueprint_path.read_text(encoding="utf-8"))
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        raise RunError(f"can't read {run.blueprint_path}: {cause}") from None
