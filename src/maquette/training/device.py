@@ -1,8 +1,6 @@
 """Devices, precisions, and what this machine's matrix products are worth."""
 
-import os
 import shutil
-import statistics
 import time
 from contextlib import nullcontext
 from functools import cache
@@ -89,8 +87,8 @@ def _cuda_has_bf16(device: torch.device) -> bool:
 def measure_rates(device: torch.device, budget_seconds: float = 1.5) -> dict[Precision, float]:
     """FLOP/s of square matrix products in each precision, measured now, in about the budget.
 
-    The size grows until one product takes a few milliseconds or the precision's share of the
-    budget is spent; so a precision that the processor only emulates costs no more time.
+    The size grows until a precision's share of the budget is spent, so that one which the
+    processor only emulates takes no longer.
     """
     return {
         precision: _measure_rate(device, dtype, budget_seconds / len(DTYPES))
@@ -100,18 +98,20 @@ def measure_rates(device: torch.device, budget_seconds: float = 1.5) -> dict[Pre
 
 def _measure_rate(device: torch.device, dtype: torch.dtype, budget_seconds: float) -> float:
     deadline = time.perf_counter() + budget_seconds
-    best = 0.0
-    for size in (128, 256, 512, 1024, 2048, 4096, 8192):
+    overhead, best = 0.0, 0.0
+    for size in (128, 512, 1024, 2048, 4096, 8192):
         a = torch.randn(size, size, device=device).to(dtype)
-        _product_seconds(a, device)  # the first product of a size pays for set-up
-        rates: list[float] = []
-        while time.perf_counter() < deadline and len(rates) < 5:
-            rates.append(2 * size**3 / _product_seconds(a, device))
-        if not rates:
-            break
-        best = max(best, statistics.median(rates))
-        if time.perf_counter() + 8 * 2 * size**3 / best * 3 > deadline:
-            break  # the next size, eight times the work, would not fit
+        first = _product_seconds(a, device)  # pays for set-up
+        seconds = [_product_seconds(a, device) for _ in range(3) if time.perf_counter() < deadline]
+        shortest = min(seconds, default=first)  # others may be at work: the shortest is the truest
+        best = max(best, 2 * size**3 / shortest)
+        # Starting threads takes as long at any size (tens of milliseconds on a busy machine), so
+        # only what goes beyond the smallest product's time is taken to grow with the work.
+        overhead = overhead or shortest
+        growth = 64 if size == 128 else 8
+        predicted = overhead + growth * max(shortest - overhead, 2 * size**3 / 1e12)
+        if time.perf_counter() + 3 * predicted > deadline:
+            break  # the next size would not fit
     return best
 
 
@@ -128,19 +128,3 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast | nul
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=DTYPES[precision])
-
-
-def compiler_missing(device: torch.device) -> str | None:
-    """Why torch.compile can't work here, or None if it should."""
-    if device.type == "cpu":
-        candidates = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "cl"]
-        if not any(shutil.which(c.split()[0]) for c in candidates):
-            return "no C++ compiler was found (install g++ or clang)"
-    if device.type == "cuda":
-        try:
-            import triton  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
-        except ImportError:
-            return "triton is not installed"
-    if device.type == "mps":
-        return "it is not dependable on Apple GPUs"
-    return None

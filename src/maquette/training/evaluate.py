@@ -55,8 +55,7 @@ def evaluate(
 ) -> Losses:
     """Sum the losses of windows: inputs and targets int64 (B, T), targets of IGNORE left out.
 
-    `token_bytes` (V,) says how many bytes each token stands for. Dropout is off meanwhile; the
-    uncompiled model is used, so that no second graph is compiled for a few passes.
+    `token_bytes` (V,) says how many bytes each token stands for. Dropout is off meanwhile.
     """
     was_training = model.training
     model.eval()
@@ -64,7 +63,7 @@ def evaluate(
     for inputs, targets in windows:
         targets = targets.to(device)
         with autocast:
-            _, loss = model.forward(inputs.to(device), targets)
+            _, loss = model(inputs.to(device), targets)
         counted = targets != IGNORE
         count = int(counted.sum())
         nats += float(loss) * count

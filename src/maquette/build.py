@@ -1,0 +1,182 @@
+"""From a blueprint and its data to everything that trains."""
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from maquette.blueprint.blueprint import Blueprint
+from maquette.data.batches import Batches, fixed_windows
+from maquette.data.cache import cache_folder
+from maquette.data.prepare import Prepared
+from maquette.events import Event, Note, Started
+from maquette.generation.sampling import SamplingOptions
+from maquette.generation.text import generate_text
+from maquette.models.gpt import GPT
+from maquette.training import checkpoint, compilation
+from maquette.training.device import (
+    DTYPES,
+    autocast,
+    choose_device,
+    choose_precision,
+    measure_rates,
+)
+from maquette.training.evaluate import IGNORE, Losses, evaluate
+from maquette.training.loop import Every, TrainState, train
+from maquette.training.optimizer import make_optimizers
+from maquette.training.schedule import learning_rate_factor
+
+ACHIEVED_SHARE = 0.5
+"""Share of the measured matrix-product rate that training is taken to reach in estimates."""
+
+
+def make_model(blueprint: Blueprint, device: torch.device) -> GPT:
+    """The model with its first weights, which depend on nothing but the seed."""
+    torch.manual_seed(blueprint.seed)
+    return GPT(blueprint.shape).to(device)
+
+
+class Training:
+    """A run in memory: model, optimizers, data, and where it stands."""
+
+    def __init__(self, blueprint: Blueprint, prepared: Prepared, *, device: str = "auto") -> None:
+        """Build it all at step 0. Raises DeviceError."""
+        plan = blueprint.train
+        self.blueprint = blueprint
+        self.device = choose_device(device)
+        self.precision = choose_precision(plan.precision, self.device)
+        self.tokenizer = prepared.tokenizer
+        self.model = make_model(blueprint, self.device)
+        native = DTYPES["bf16" if self.precision == "bf16" else "float32"]
+        optimizer = plan.optimizer
+        self.optimizers = make_optimizers(
+            self.model,
+            kind=optimizer.kind,
+            learning_rate=optimizer.learning_rate,
+            weight_decay=optimizer.weight_decay,
+            beta1=optimizer.beta1,
+            beta2=optimizer.beta2,
+            epsilon=optimizer.epsilon,
+            muon_learning_rate=optimizer.muon_learning_rate,
+            momentum=optimizer.momentum,
+            arithmetic=native,
+        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.autocast = autocast(self.device, self.precision)
+        self.state = TrainState()
+        self._batches = Batches(
+            list(prepared.tokens("train").values()),
+            context=blueprint.shape.context,
+            batch_size=plan.batch_size,
+            seed=blueprint.seed,
+        )
+        held_out = fixed_windows(
+            list(prepared.tokens("validation").values()),
+            context=blueprint.shape.context,
+            batch_size=max(1, plan.batch_size // plan.accumulation),
+            start_token=self.tokenizer.end_of_text,
+            ignore=IGNORE,
+            windows=plan.evaluate_windows,
+        )
+        self._held_out = list(held_out)
+        self._token_bytes = torch.from_numpy(self.tokenizer.token_bytes().astype(np.int64))
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint's files into a folder."""
+        checkpoint.save_training(folder, self.model, self.optimizers, self.scaler, self.state)
+
+    def load(self, folder: Path) -> None:
+        """Go back to where a checkpoint was written. Raises CheckpointError."""
+        self.state = checkpoint.load_training(folder, self.model, self.optimizers, self.scaler)
+
+    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Train from here to the end, or until `stop()`; see training/loop.py."""
+        plan = self.blueprint.train
+        compiled, reason = self._decide_to_compile()
+        if compiled:
+            compilation.compile_blocks(self.model, cache=cache_folder().parent / "compiled")
+        yield Started(
+            step=self.state.step,
+            steps=plan.steps,
+            parameters=self.blueprint.parameters["total"],
+            device=str(self.device),
+            precision=self.precision,
+            compiled=compiled,
+        )
+        yield Note(self.state.step, reason)
+        schedule = plan.schedule
+        yield from train(
+            self.model,
+            self.optimizers,
+            self.state,
+            batch=self._batches.batch,
+            windows_per_epoch=plan.windows_per_epoch,
+            steps=plan.steps,
+            factor=functools.partial(
+                learning_rate_factor,
+                kind=schedule.kind,
+                steps=plan.steps,
+                warmup_steps=schedule.warmup_steps,
+                decay_steps=schedule.decay_steps,
+                final_fraction=schedule.final_fraction,
+            ),
+            accumulation=plan.accumulation,
+            gradient_clip=plan.gradient_clip,
+            device=self.device,
+            autocast=self.autocast,
+            scaler=self.scaler,
+            every=Every(plan.evaluate_every, plan.sample_every, plan.checkpoint_every),
+            evaluate=self.evaluate,
+            bytes_per_word=bytes_per_word(self.blueprint, "validation"),
+            sample=self.sample,
+            patience=plan.patience,
+            stop=stop,
+        )
+
+    def evaluate(self) -> Losses:
+        """Losses over the fixed validation windows."""
+        with torch.compiler.set_stance("force_eager"):  # no second graph for a few passes
+            return evaluate(
+                self.model,
+                self._held_out,
+                token_bytes=self._token_bytes,
+                device=self.device,
+                autocast=self.autocast,
+            )
+
+    def sample(self, step: int) -> tuple[str, str]:
+        """The spec's prompt and what the model writes after it, from the same draws each time."""
+        plan = self.blueprint.train
+        del step
+        with torch.compiler.set_stance("force_eager"):
+            pieces = generate_text(
+                self.model,
+                self.tokenizer,
+                plan.sample_prompt,
+                max_new_tokens=plan.sample_tokens,
+                options=SamplingOptions(plan.sample_temperature, top_k=plan.sample_top_k),
+                seed=self.blueprint.seed,
+            )
+            return plan.sample_prompt, "".join(pieces)
+
+    def _decide_to_compile(self) -> tuple[bool, str]:
+        plan, costs = self.blueprint.train, self.blueprint.costs
+        seconds = 0.0
+        if plan.compile == "auto":
+            rate = measure_rates(self.device, budget_seconds=0.5)[self.precision]
+            share = (plan.steps - self.state.step) / plan.steps
+            seconds = costs.flops * share / (ACHIEVED_SHARE * rate)
+        return compilation.decide(
+            plan.compile, device=self.device, precision=self.precision, eager_seconds=seconds
+        )
+
+
+def bytes_per_word(blueprint: Blueprint, split: str) -> float | None:
+    """Mean bytes of a word, of sources that all count words; None if one doesn't."""
+    facts = [splits[split] for splits in blueprint.facts.sources.values() if split in splits]
+    words = [f.words for f in facts if f.words is not None]
+    if not words or len(words) < len(facts):
+        return None
+    return sum(f.bytes for f in facts) / sum(words)

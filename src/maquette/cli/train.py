@@ -1,0 +1,95 @@
+"""train and demo: a spec becomes a run, with a live view of it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maquette.cli import common
+from maquette.cli.common import Device, Overrides, RunsDir, SpecName
+
+if TYPE_CHECKING:
+    from maquette.events import Event
+    from maquette.runs.store import Run
+
+def train(
+    spec: SpecName,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    runs_dir: RunsDir = None,
+) -> None:
+    """Train a model; prints the run's id. Ctrl-C ends it after the step, with a checkpoint."""
+    run = _create(spec, overrides or [], device=device, runs_dir=runs_dir)
+    finished = False
+    for event in _work(run):
+        finished = event.kind == "finished" and event.reason != "stopped"
+    print(run.id)
+    if finished:
+        common.say(f"next: maquette generate {run.id} --prompt 'Once upon a time'")
+    else:
+        common.say(f"stopped; its last checkpoint is in {run.checkpoints_path}")
+
+
+def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
+    """Train a small story teller in about a minute, and read what it wrote before and after."""
+    common.say("A small GPT learns to tell stories: about a minute on two CPU cores.")
+    run = _create("demo", [], device=device, runs_dir=runs_dir)
+    samples = [event for event in _work(run) if event.kind == "sampled"]
+    if len(samples) < 2:
+        common.say(f"stopped before the end; {run.id} has what it learned so far")
+        return
+    _show_sample("Before the first step it wrote", samples[0].prompt, samples[0].text)
+    _show_sample("After the last step it wrote", samples[-1].prompt, samples[-1].text)
+    common.say("")
+    common.say("Try next:")
+    common.say(f"  maquette generate {run.id} --prompt 'One day Zoe found'")
+    common.say("  maquette plan stories          # what a longer training would take")
+    common.say("  maquette new my-model          # a spec of your own")
+
+
+def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | None) -> "Run":
+    """A run of the spec in the store, its data prepared; every mistake is told before it."""
+    from maquette.cli.data import preparing
+    from maquette.spec.load import load_spec, read_spec_text
+
+    parsed = load_spec(spec, overrides)
+    text = read_spec_text(spec)
+    with preparing() as progress:
+        from maquette.training.device import choose_device
+        from maquette.worker import create_run
+
+        choose_device(device)
+        return create_run(
+            parsed,
+            common.open_store(runs_dir),
+            spec_text=text,
+            device=device,
+            command=["maquette", *sys.argv[1:]],
+            progress=progress,
+        )
+
+
+def _work(run: "Run") -> Iterator["Event"]:
+    """The run's events, shown live as they come."""
+    from maquette.blueprint import serial
+    from maquette.cli.panel import progress
+    from maquette.worker import StopOnSignal, work
+
+    plan = serial.from_json(run.blueprint_path.read_text(encoding="utf-8")).train
+    with (
+        StopOnSignal() as stop,
+        progress(
+            common.err(), title=run.id, steps=plan.steps, tokens_per_step=plan.tokens_per_step
+        ) as panel,
+    ):
+        for event in work(run, stop=stop):
+            panel.show(event)
+            yield event
+
+
+def _show_sample(title: str, prompt: str, text: str) -> None:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    story = Text.assemble((prompt, "bold"), text.strip("\x00\n"))
+    common.out().print(Panel(story, title=title, title_align="left", width=88))
