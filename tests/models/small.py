@@ -44,7 +44,10 @@ def small_model(shape: GPTShape = LLAMA, *, scale: float = 3.0, **changes: Any) 
     model = GPT(dataclasses.replace(shape, **changes))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for p in model.parameters():
+        for name, p in model.named_parameters():
             noise = torch.randn(p.shape, generator=generator)
-            p.copy_(scale * noise / p.size(-1) ** 0.5 if p.ndim == 2 else 1 + 0.3 * noise)
+            if p.ndim == 2:
+                p.copy_(scale * noise / p.size(-1) ** 0.5)
+            else:
+                p.copy_(0.3 * noise + (0 if name.endswith("bias") else 1))
     return model.eval()
