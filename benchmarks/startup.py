@@ -17,7 +17,7 @@ _ROUNDS = 9
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the median seconds of each command, beside those of an interpreter that does nothing."""
+    """Print the median seconds of each command, and of an interpreter that does nothing."""
     del arguments
     maquette = str(Path(sys.executable).with_name("maquette"))
     with tempfile.TemporaryDirectory() as folder:

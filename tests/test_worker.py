@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAQUETTE_CACHE", str(tmp_path / "cache"))
 
 
-def new_run(folder: Path, **train: object) -> Run:
+def new_run(folder: Path, **train: Any) -> Run:
     spec = tiny_spec(folder, checkpoint={"every": 4, "keep": 2}, **train)
     return create_run(spec, Store(folder / "runs"), spec_text="name: tiny\n", device="cpu")
 

@@ -1,5 +1,6 @@
 """From a blueprint and its data to everything that trains."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from maquette.blueprint.blueprint import Blueprint
 from maquette.data.batches import Batches, fixed_windows
 from maquette.data.cache import cache_folder
 from maquette.data.prepare import Prepared
+from maquette.errors import TrainingError
 from maquette.events import Event, Note, Started
 from maquette.generation.sampling import SamplingOptions
 from maquette.generation.text import generate_text
@@ -24,7 +26,7 @@ from maquette.training.device import (
     measure_rates,
 )
 from maquette.training.evaluate import IGNORE, Losses, evaluate
-from maquette.training.loop import Every, TrainState, train
+from maquette.training.loop import TRY, Every, TrainState, train
 from maquette.training.optimizer import make_optimizers
 from maquette.training.schedule import learning_rate_factor
 
@@ -149,8 +151,7 @@ class Training:
     def sample(self, step: int) -> tuple[str, str]:
         """The spec's prompt and what the model writes after it, from the same draws each time."""
         plan = self.blueprint.train
-        del step
-        with torch.compiler.set_stance("force_eager"):
+        with torch.compiler.set_stance("force_eager"), _finite(step):
             pieces = generate_text(
                 self.model,
                 self.tokenizer,
@@ -171,6 +172,14 @@ class Training:
         return compilation.decide(
             plan.compile, device=self.device, precision=self.precision, eager_seconds=seconds
         )
+
+
+@contextlib.contextmanager
+def _finite(step: int) -> Iterator[None]:
+    try:
+        yield
+    except FloatingPointError as error:
+        raise TrainingError(f"after step {step}: {error}", hint=TRY) from error
 
 
 def bytes_per_word(blueprint: Blueprint, split: str) -> float | None:

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -55,7 +55,7 @@ def run_spec(run: Run) -> Spec:
         raise RunError(f"{run.path / 'meta.json'} holds no spec: {error}") from None
 
 
-def work(run: Run, *, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+def work(run: Run, *, stop: Callable[[], bool] = lambda: False) -> Generator[Event]:
     """Train a run from its latest checkpoint, or from the start, to its end.
 
     Yields each event after it was recorded. Raises MaquetteError, with the run `failed`.

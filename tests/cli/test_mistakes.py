@@ -118,7 +118,7 @@ def test_a_full_disk_while_training(
 def test_nan_at_step_3(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_spec(folder, {})
+    write_spec(folder, {"train.sample": {"every": 4}, "train.evaluate": {"every": 4}})
     from maquette.build import Training
 
     events = Training.events

@@ -57,7 +57,7 @@ def test_the_gradient_norm_is_the_one_before_clipping(tmp_path: Path) -> None:
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
 def test_stops_before_an_update_that_is_not_finite(tmp_path: Path, poison: str) -> None:
     training = tiny_training(tmp_path)
-    weight = training.model.blocks[0].feed_forward.output.weight  # type: ignore[union-attr]
+    weight = training.model.get_parameter("blocks.0.feed_forward.output.weight")
     before: dict[str, torch.Tensor] = {}
     events = training.events()
     with pytest.raises(TrainingError, match=f"the {poison} of step 3 is nan") as caught:
@@ -66,7 +66,7 @@ def test_stops_before_an_update_that_is_not_finite(tmp_path: Path, poison: str) 
                 if poison == "loss":
                     weight.data[0, 0] = math.nan
                 else:
-                    weight.register_hook(lambda gradient: gradient * math.nan)
+                    weight.register_hook(lambda g: g * math.nan)  # type: ignore[no-untyped-call]
                 before = {k: v.clone() for k, v in training.model.state_dict().items()}
     assert "learning_rate" in (caught.value.hint or "")
     assert training.state.step == 2

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from maquette.cli import common
 from maquette.cli.common import Device, Overrides, RunsDir, SpecName
+from maquette.events import Finished, Sampled
 
 if TYPE_CHECKING:
     from maquette.events import Event
     from maquette.runs.store import Run
+
 
 def train(
     spec: SpecName,
@@ -22,7 +24,7 @@ def train(
     run = _create(spec, overrides or [], device=device, runs_dir=runs_dir)
     finished = False
     for event in _work(run):
-        finished = event.kind == "finished" and event.reason != "stopped"
+        finished = isinstance(event, Finished) and event.reason != "stopped"
     print(run.id)
     if finished:
         common.say(f"next: maquette generate {run.id} --prompt 'Once upon a time'")
@@ -34,7 +36,7 @@ def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
     """Train a small story teller in about a minute, and read what it wrote before and after."""
     common.say("A small GPT learns to tell stories: about a minute on two CPU cores.")
     run = _create("demo", [], device=device, runs_dir=runs_dir)
-    samples = [event for event in _work(run) if event.kind == "sampled"]
+    samples = [event for event in _work(run) if isinstance(event, Sampled)]
     if len(samples) < 2:
         common.say(f"stopped before the end; {run.id} has what it learned so far")
         return

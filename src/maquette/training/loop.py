@@ -14,7 +14,7 @@ from maquette.events import CheckpointDue, Evaluated, Event, Finished, Note, Sam
 from maquette.training.evaluate import Losses
 from maquette.training.optimizer import set_learning_rate
 
-_TRY = "try a lower train.learning_rate, more schedule.warmup_steps, or model.qk_norm: true"
+TRY = "try a lower train.learning_rate, more schedule.warmup_steps, or model.qk_norm: true"
 
 
 @dataclass
@@ -148,10 +148,10 @@ def _gradients(
     norm = torch.nn.utils.clip_grad_norm_(parameters, gradient_clip or math.inf)
     mean_loss, gradient_norm = float(total), float(norm)
     if not math.isfinite(mean_loss):
-        raise TrainingError(f"the loss of step {step} is {mean_loss}", hint=_TRY)
+        raise TrainingError(f"the loss of step {step} is {mean_loss}", hint=TRY)
     # fp16 gradients may overflow now and then: the scaler skips that update and scales less.
     if not math.isfinite(gradient_norm) and not scaler.is_enabled():
-        raise TrainingError(f"the gradient of step {step} is {gradient_norm}", hint=_TRY)
+        raise TrainingError(f"the gradient of step {step} is {gradient_norm}", hint=TRY)
     return mean_loss, gradient_norm
 
 
