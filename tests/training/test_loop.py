@@ -32,11 +32,11 @@ def test_events_come_in_order_and_every_step_once(tmp_path: Path) -> None:
 
 
 def test_the_model_learns(tmp_path: Path) -> None:
-    spec = tiny_spec(tmp_path, steps=60, learning_rate=0.01)
+    spec = tiny_spec(tmp_path, steps=100, learning_rate=0.02)
     evaluated = [e for e in tiny_training(tmp_path, spec).events() if isinstance(e, Evaluated)]
     assert evaluated[0].loss == pytest.approx(math.log(256), rel=0.05)  # a uniform guess
     assert evaluated[-1].loss < 0.6 * evaluated[0].loss
-    assert evaluated[-1].bits_per_byte == pytest.approx(evaluated[-1].loss / math.log(2))
+    assert evaluated[-1].bits_per_byte == pytest.approx(evaluated[-1].loss / math.log(2), rel=0.05)
     assert evaluated[-1].perplexity == pytest.approx(math.exp(evaluated[-1].loss))
 
 
@@ -56,7 +56,8 @@ def test_the_gradient_norm_is_the_one_before_clipping(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
 def test_stops_before_an_update_that_is_not_finite(tmp_path: Path, poison: str) -> None:
-    training = tiny_training(tmp_path)
+    seldom = {"every": 12}
+    training = tiny_training(tmp_path, tiny_spec(tmp_path, sample=seldom, evaluate=seldom))
     weight = training.model.get_parameter("blocks.0.feed_forward.output.weight")
     before: dict[str, torch.Tensor] = {}
     events = training.events()
@@ -91,8 +92,8 @@ def test_stop_ends_after_the_step_with_a_checkpoint(tmp_path: Path) -> None:
     seen: list[Event] = []
     for event in training.events(stop=lambda: len(steps(seen)) >= 3):
         seen.append(event)  # noqa: PERF402 - `stop` reads it meanwhile
-    assert seen[-1] == Finished(4, "stopped")
-    assert CheckpointDue(step=4, best=False) in seen or CheckpointDue(step=4, best=True) in seen
+    assert seen[-1] == Finished(3, "stopped")
+    assert [e.step for e in seen if isinstance(e, CheckpointDue)][-1] == 3
 
 
 def test_sampling_and_evaluation_leave_the_training_alone(tmp_path: Path) -> None:
