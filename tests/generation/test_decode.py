@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from maquette.generation import decode
 from maquette.generation.decode import arrange_for_decoding, generate
 from maquette.generation.sampling import SamplingOptions
 from maquette.models.gpt import GPT
@@ -135,3 +136,17 @@ def test_arranged_weights_have_the_same_values(tie: bool) -> None:
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
     assert (model.output.weight is model.token_embedding.weight) == tie
     assert tokens(model, [1], options=GREEDY) == expected
+
+
+def test_the_number_of_threads_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = [3]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: counts[-1])
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
+    stream = generate(small_model(), [1], max_new_tokens=2)
+    next(stream)
+    assert counts == [3, 1, 3]
+    assert len(list(stream)) == 1
+    monkeypatch.setattr(decode, "SHARED_WORK", 0)
+    counts[:] = [3]
+    tokens(small_model(), [1], 5)
+    assert counts == [3]

@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from maquette.generation.sampling import SamplingOptions, next_token
 from maquette.models.gpt import GPT
 
+SHARED_WORK = 2**26
+"""Multiplications that a step needs at least before a CPU's cores share it. With fewer, waiting
+for each other takes longer than the work, and on a busy machine very much longer."""
+
 
 def generate(
     model: GPT,
@@ -72,6 +76,7 @@ class _Window:
         self._ids = ids
         self._cache = model.new_cache(1) if use_cache else None
         self._cached = 0
+        self._weights = sum(p.numel() for p in model.parameters())
 
     def append(self, token: int) -> None:
         """Add a token; where there is no room, keep the last half of the context."""
@@ -87,10 +92,11 @@ class _Window:
         model = self.model
         device = model.token_embedding.weight.device
         tokens = torch.tensor([self._ids[self._cached :]], device=device)
-        last = model.features(tokens, self._cache)[0, -1:]
+        with _threads_for(tokens.numel() * self._weights):
+            last = model.features(tokens, self._cache)[0, -1:]
+            logits: Tensor = model.output(last)[0]
         if self._cache is not None:
             self._cached = len(self._ids)
-        logits: Tensor = model.output(last)[0]
         return logits.float().cpu()
 
 
@@ -103,6 +109,20 @@ def arrange_for_decoding(model: nn.Module) -> None:
     for layer in model.modules():
         if isinstance(layer, nn.Linear) and layer.out_features > layer.in_features:
             layer.weight.data = layer.weight.data.t().contiguous().t()
+
+
+@contextmanager
+def _threads_for(multiplications: int) -> Iterator[None]:
+    """One thread inside if the work is too small to be shared."""
+    before = torch.get_num_threads()
+    if multiplications >= SHARED_WORK or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager
