@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from maquette.blueprint.blueprint import Blueprint
 from maquette.data.batches import Batches, fixed_windows
@@ -65,6 +66,7 @@ class Training:
             momentum=optimizer.momentum,
             arithmetic=native,
         )
+        self.average = _average(self.model, plan.average)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.autocast = autocast(self.device, self.precision)
         self.state = TrainState()
@@ -85,13 +87,25 @@ class Training:
         self._held_out = list(held_out)
         self._token_bytes = torch.from_numpy(self.tokenizer.token_bytes().astype(np.int64))
 
+    @property
+    def result(self) -> GPT:
+        """The model to use: with averaged weights where the spec asks for them."""
+        if self.average is None:
+            return self.model
+        assert isinstance(self.average.module, GPT)
+        return self.average.module
+
     def save(self, folder: Path) -> None:
         """Write a checkpoint's files into a folder."""
-        checkpoint.save_training(folder, self.model, self.optimizers, self.scaler, self.state)
+        checkpoint.save_training(
+            folder, self.model, self.optimizers, self.scaler, self.state, self.average
+        )
 
     def load(self, folder: Path) -> None:
         """Go back to where a checkpoint was written. Raises CheckpointError."""
-        self.state = checkpoint.load_training(folder, self.model, self.optimizers, self.scaler)
+        self.state = checkpoint.load_training(
+            folder, self.model, self.optimizers, self.scaler, self.average
+        )
 
     def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """Train from here to the end, or until `stop()`; see training/loop.py."""
@@ -133,6 +147,7 @@ class Training:
             evaluate=self.evaluate,
             bytes_per_word=bytes_per_word(self.blueprint, "validation"),
             sample=self.sample,
+            average=self.average,
             patience=plan.patience,
             stop=stop,
         )
@@ -141,7 +156,7 @@ class Training:
         """Losses over the fixed validation windows."""
         with torch.compiler.set_stance("force_eager"):  # no second graph for a few passes
             return evaluate(
-                self.model,
+                self.result,
                 self._held_out,
                 token_bytes=self._token_bytes,
                 device=self.device,
@@ -153,7 +168,7 @@ class Training:
         plan = self.blueprint.train
         with torch.compiler.set_stance("force_eager"), _finite(step):
             pieces = generate_text(
-                self.model,
+                self.result,
                 self.tokenizer,
                 plan.sample_prompt,
                 max_new_tokens=plan.sample_tokens,
@@ -172,6 +187,14 @@ class Training:
         return compilation.decide(
             plan.compile, device=self.device, precision=self.precision, eager_seconds=seconds
         )
+
+
+def _average(model: GPT, decay: float) -> AveragedModel | None:
+    """A copy of the model that follows it (Polyak & Juditsky 1992), if there is a decay."""
+    if not decay:
+        return None
+    follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=follow)
 
 
 @contextlib.contextmanager

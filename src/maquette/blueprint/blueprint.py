@@ -55,6 +55,7 @@ class TrainPlan:
     sample_top_k: int | None
     checkpoint_every: int
     checkpoint_keep: int
+    average: float  # share of the moving average that stays each step; 0: no average
     precision: Literal["auto", "float32", "bf16", "fp16"]
     compile: bool | Literal["auto"]
 

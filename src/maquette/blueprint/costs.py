@@ -72,11 +72,12 @@ def costs(shape: GPTShape, train: TrainPlan) -> Costs:
     """What the run takes. Weights, gradients and optimizer state are float32.
 
     AdamW keeps two numbers a parameter; Muon keeps one for each weight of the blocks' matrices
-    and leaves the rest to AdamW.
+    and leaves the rest to AdamW. Averaging the weights takes one number more for each.
     """
     total = parameters(shape)["total"]
     matrices = shape.depth * (_attention_matrices(shape) + _mlp_matrices(shape))
     state = 2 * total - (matrices if train.optimizer.kind == "muon" else 0)
+    state += total if train.average else 0
     per_token = flops_per_token(shape)
     return Costs(
         flops_per_token=per_token,

@@ -97,6 +97,7 @@ def _train(train: Train, facts: DataFacts, context: int) -> TrainPlan:
         sample_top_k=train.sample.top_k,
         checkpoint_every=train.checkpoint.every or max(1, steps // 10),
         checkpoint_keep=train.checkpoint.keep,
+        average=float(train.average),
         precision=train.precision,
         compile=train.compile,
     )

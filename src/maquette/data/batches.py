@@ -4,7 +4,7 @@ N tokens of a source, T tokens a window, B windows a batch.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,21 +13,22 @@ from torch import Tensor
 
 Tokens = NDArray[Any]
 _MASK = 0xFFFFFFFFFFFFFFFF
+_Bits = TypeVar("_Bits", int, NDArray[Any])
 
 
-def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(value: _Bits) -> _Bits:
     """A bijective scramble of 64 bits (splitmix64's finaliser, Steele et al. 2014)."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)  # type: ignore[no-any-return]
 
 
 def counter_random(seed: int, *counters: int) -> int:
     """64 random bits that depend on nothing but the seed and the counters."""
-    state = np.array([seed & _MASK], dtype=np.uint64)
+    state = seed & _MASK
     for counter in counters:
-        state = _mix(state * np.uint64(0x9E3779B97F4A7C15) + np.uint64(counter & _MASK))
-    return int(_mix(state)[0])
+        state = _mix((state * 0x9E3779B97F4A7C15 + counter) & _MASK)
+    return _mix(state)
 
 
 def permute(index: NDArray[np.uint64], size: int, key: int) -> NDArray[np.uint64]:
@@ -36,15 +37,15 @@ def permute(index: NDArray[np.uint64], size: int, key: int) -> NDArray[np.uint64
     A permutation without a table: a four-round Feistel network over the next power of four, in
     which results outside the range are permuted again (Black & Rogaway 2002, cycle walking).
     """
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    low = np.uint64((1 << int(half)) - 1)
-    rounds = [np.uint64(counter_random(key, r)) for r in range(4)]
+    half = max(1, ((size - 1).bit_length() + 1) // 2)
+    low = (1 << half) - 1
+    rounds = [counter_random(key, r) for r in range(4)]
     result = index.astype(np.uint64)
     walking = np.ones(result.shape, dtype=bool)
     while walking.any():
         left, right = result[walking] >> half, result[walking] & low
         for round_key in rounds:
-            left, right = right, left ^ (_mix(right + round_key) & low)
+            left, right = right, left ^ (_mix((right + round_key) & _MASK) & low)
         result[walking] = (left << half) | right
         walking = result >= size
     return result
@@ -72,25 +73,32 @@ class Batches:
 
     def batch(self, k: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of batch k, int64, (B, T) each; targets are one token ahead."""
-        first = k * self._batch_size
-        rows = np.stack(
-            [self._window(*divmod(i, self.windows)) for i in range(first, first + self._batch_size)]
+        positions = np.arange(k * self._batch_size, (k + 1) * self._batch_size)
+        epochs = positions // self.windows
+        rows = np.concatenate(
+            [
+                self._read(e, positions[epochs == e] % self.windows)
+                for e in np.unique(epochs).tolist()
+            ]
         )
         tokens = torch.from_numpy(rows)
         return tokens[:, :-1], tokens[:, 1:]
 
-    def _window(self, epoch: int, position: int) -> NDArray[np.int64]:
-        """T + 1 tokens: the window that stands at a position of an epoch."""
+    def _read(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The windows that stand at some positions of an epoch, (len(positions), T + 1)."""
         key = counter_random(self._seed, epoch)
-        index = int(permute(np.array([position], dtype=np.uint64), self.windows, key)[0])
-        source = int(np.searchsorted(self._ends, index, side="right"))
-        tokens = self._sources[source]
-        before = int(self._ends[source - 1]) if source else 0
-        offset = counter_random(self._seed, epoch, source) % len(tokens)
-        start = (offset + (index - before) * self._context) % len(tokens)
-        window = np.asarray(tokens[start : start + self._context + 1], dtype=np.int64)
-        missing = self._context + 1 - len(window)
-        return np.concatenate((window, tokens[:missing])) if missing else window
+        order = permute(positions.astype(np.uint64), self.windows, key).astype(np.int64)
+        sources = np.searchsorted(self._ends, order, side="right")
+        rows = np.empty((len(positions), self._context + 1), dtype=np.int64)
+        for row, index, source in zip(rows, order.tolist(), sources.tolist(), strict=True):
+            tokens = self._sources[source]
+            before = int(self._ends[source - 1]) if source else 0
+            offset = counter_random(self._seed, epoch, source) % len(tokens)
+            start = (offset + (index - before) * self._context) % len(tokens)
+            part = tokens[start : start + self._context + 1]
+            row[: len(part)] = part
+            row[len(part) :] = tokens[: self._context + 1 - len(part)]
+        return rows
 
 
 def fixed_windows(

@@ -292,6 +292,9 @@ class Train(Part):
     """Text written during training."""
     checkpoint: Checkpoints = Checkpoints()
     """What is kept on disk."""
+    average: Fraction = Field(default=0.0, le=0.9999)
+    """Moving average of the weights, in use for evaluation, samples and the saved model; the
+    share that stays each step, such as 0.95; 0: none."""
     precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
     """Arithmetic of matrix products; weights and optimizer state are float32 always."""
     compile: bool | Literal["auto"] = "auto"

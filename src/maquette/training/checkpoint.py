@@ -13,11 +13,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from maquette.errors import CheckpointError
 from maquette.training.loop import TrainState
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
+_RAW = "weights:"
 
 
 def save_training(
@@ -26,10 +28,18 @@ def save_training(
     optimizers: Sequence[torch.optim.Optimizer],
     scaler: torch.amp.GradScaler,
     state: TrainState,
+    average: AveragedModel | None = None,
 ) -> None:
-    """Write model, optimizer and trainer files into a folder: everything that a resume needs."""
-    save_file(_weights(model), folder / MODEL)
-    save_file(_optimizer_tensors(model, optimizers), folder / OPTIMIZER)
+    """Write model, optimizer and trainer files into a folder: everything that a resume needs.
+
+    The model file holds the weights to use: the average where there is one. Those that training
+    goes on from are then with the optimizer's tensors, as `weights:...`.
+    """
+    tensors = _optimizer_tensors(model, optimizers)
+    if average is not None:
+        tensors |= {f"{_RAW}{name}": tensor for name, tensor in _weights(model).items()}
+    save_file(_weights(model if average is None else average.module), folder / MODEL)
+    save_file(tensors, folder / OPTIMIZER)
     trainer = {
         "state": dataclasses.asdict(state),
         "scaler": scaler.state_dict(),
@@ -43,10 +53,15 @@ def load_training(
     model: nn.Module,
     optimizers: Sequence[torch.optim.Optimizer],
     scaler: torch.amp.GradScaler,
+    average: AveragedModel | None = None,
 ) -> TrainState:
     """Put back all that `save_training` wrote. Raises CheckpointError."""
-    load_weights(folder, model)
-    tensors = _read(folder / OPTIMIZER)
+    path = folder / OPTIMIZER
+    tensors = _read(path)
+    load_weights(folder, model if average is None else average.module)
+    if average is not None:
+        raw = {k.removeprefix(_RAW): t for k, t in tensors.items() if k.startswith(_RAW)}
+        _copy(raw, model, path)
     names = {id(p): name for name, p in model.named_parameters()}
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -58,16 +73,21 @@ def load_training(
                 # a fused optimizer wants its step count beside the weights
                 optimizer.state[p] = {key: tensor.to(p.device) for key, tensor in found.items()}
     trainer = json.loads((folder / TRAINER).read_text(encoding="utf-8"))
+    state = TrainState(**trainer["state"])
+    if average is not None:
+        average.n_averaged.fill_(state.step)
     if scaler.is_enabled():
         scaler.load_state_dict(trainer["scaler"])
     _set_random_states(trainer["random"])
-    return TrainState(**trainer["state"])
+    return state
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:
     """Copy a checkpoint's weights into a model of the same shape. Raises CheckpointError."""
-    path = folder / MODEL
-    tensors = _read(path)
+    _copy(_read(folder / MODEL), model, folder / MODEL)
+
+
+def _copy(tensors: dict[str, Tensor], model: nn.Module, path: Path) -> None:
     own = _weights(model)
     for problem, names in (
         ("lacks", sorted(own.keys() - tensors.keys())),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from maquette.errors import TrainingError
 from maquette.events import CheckpointDue, Evaluated, Event, Finished, Note, Sampled, StepDone
@@ -55,6 +56,7 @@ def train(
     evaluate: Callable[[], Losses],
     bytes_per_word: float | None,
     sample: Callable[[int], tuple[str, str]],
+    average: AveragedModel | None,
     patience: int | None,
     stop: Callable[[], bool],
 ) -> Iterator[Event]:
@@ -89,6 +91,8 @@ def train(
             scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
         scaler.update()
+        if average is not None:
+            average.update_parameters(model)
         state.step = step
         state.tokens += targets.numel()
         yield StepDone(

@@ -20,10 +20,33 @@ def orthogonalise(matrices: Tensor, *, iterations: int = 5) -> Tensor:
     tall = matrices.size(-2) > matrices.size(-1)
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    rows, columns = x.shape[-2:]
+    if columns >= 2 * rows and x.dtype == torch.float32:
+        x = _polynomial_of_gram(x @ x.mT, iterations) @ x
+        iterations = 0
     for _ in range(iterations):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    result: Tensor = x.mT if tall else x
+    return result
+
+
+def _polynomial_of_gram(gram: Tensor, iterations: int) -> Tensor:
+    """The product of all iterations' polynomials a I + b G + c G^2, from the Gram matrix alone.
+
+    The same arithmetic in a third fewer products for a wide matrix. Only float32 is exact enough:
+    the Gram matrix squares the singular values.
+    """
+    a, b, c = _QUINTIC
+    product: Tensor | None = None
+    for left in reversed(range(iterations)):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
+        product = polynomial if product is None else polynomial @ product
+        if left:
+            gram = polynomial @ gram @ polynomial
+    assert product is not None
+    return product
 
 
 class Muon(torch.optim.Optimizer):
