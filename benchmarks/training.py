@@ -73,7 +73,7 @@ def compare(case: Case, *, rounds: int, compiling: str) -> tuple[str, ...]:
     tokens = case.batch * case.context
     blueprint, ours = _ours(case, compiling)
     theirs = _theirs(case)
-    per_round = max(2, min(40, 30_000 // tokens))
+    per_round = max(2, min(40, 10_000 // tokens))
     for timed in (theirs, ours):
         for _ in range(2):
             next(timed)  # set-up and compilation

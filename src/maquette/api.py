@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from maquette.blueprint import serial
 from maquette.blueprint.blueprint import Blueprint
 from maquette.blueprint.resolve import resolve as _resolve
 from maquette.events import Event
@@ -77,7 +76,9 @@ class TrainedRun:
     @property
     def blueprint(self) -> Blueprint:
         """Every number of the run."""
-        return serial.from_json(self._run.blueprint_path.read_text(encoding="utf-8"))
+        from maquette.loading import read_blueprint
+
+        return read_blueprint(self._run)
 
     def events(self) -> list[Event]:
         """Everything that happened, oldest first."""

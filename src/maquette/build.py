@@ -20,6 +20,7 @@ from maquette.generation.text import generate_text
 from maquette.models.gpt import GPT
 from maquette.training import checkpoint, compilation
 from maquette.training.device import (
+    ACHIEVED_SHARE,
     DTYPES,
     autocast,
     choose_device,
@@ -30,9 +31,6 @@ from maquette.training.evaluate import IGNORE, Losses, evaluate
 from maquette.training.loop import TRY, Every, TrainState, train
 from maquette.training.optimizer import make_optimizers
 from maquette.training.schedule import learning_rate_factor
-
-ACHIEVED_SHARE = 0.5
-"""Share of the measured matrix-product rate that training is taken to reach in estimates."""
 
 
 def make_model(blueprint: Blueprint, device: torch.device) -> GPT:

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import FrameType
 
 from maquette.blueprint import serial
-from maquette.blueprint.blueprint import Blueprint
 from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.data.prepare import Progress, prepare
 from maquette.errors import CheckpointError, MaquetteError, RunError, TrainingError
 from maquette.events import CheckpointDue, CheckpointSaved, Event
+from maquette.loading import read_blueprint
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
 from maquette.runs.store import Checkpoint, Run, Store
 from maquette.spec.schema import Spec
@@ -60,7 +60,7 @@ def work(run: Run, *, stop: Callable[[], bool] = lambda: False) -> Generator[Eve
 
     Yields each event after it was recorded. Raises MaquetteError, with the run `failed`.
     """
-    blueprint = _read_blueprint(run)
+    blueprint = read_blueprint(run)
     plan = blueprint.train
     latest = _latest_checkpoint(run)
     with Recorder(
@@ -97,13 +97,6 @@ def _no_memory_told(events: Iterator[Event]) -> Iterator[Event]:
             raise
         failure = failure_of(error)
         raise TrainingError(failure.message, hint=failure.hint) from error
-
-
-def _read_blueprint(run: Run) -> Blueprint:
-    try:
-        return serial.from_json(run.blueprint_path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"can't read {run.blueprint_path}: {error.strerror}") from None
 
 
 def _latest_checkpoint(run: Run) -> Checkpoint | None:

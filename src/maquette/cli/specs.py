@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from maquette.blueprint.blueprint import Blueprint
     from maquette.spec.schema import Spec
 
-ASSUMED_SHARE = 0.5
-"""Share of the measured matrix rate that training is assumed to reach: norms, attention's softmax
-and the optimizer take the rest. Benchmarks show 0.4 to 0.7."""
-
 Preset = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help="Copy this preset instead.")
 ]
@@ -124,18 +120,18 @@ def _steps(train: Any) -> int:
 
 def _estimate(blueprint: "Blueprint", device: Any) -> dict[str, Any]:
     """What the run takes on this machine, from a rate measured now."""
-    from maquette.training.device import choose_precision, measure_rates
+    from maquette.training.device import ACHIEVED_SHARE, choose_precision, measure_rates
 
     costs, plan = blueprint.costs, blueprint.train
     precision = choose_precision(plan.precision, device)
     rate = max(1.0, measure_rates(device)[precision])
     held = costs.weights_bytes + costs.gradients_bytes + costs.optimizer_bytes
-    seconds = costs.flops / (rate * ASSUMED_SHARE)
+    seconds = costs.flops / (rate * ACHIEVED_SHARE)
     return {
         "device": str(device),
         "precision": precision,
         "measured_flops_per_second": rate,
-        "assumed_share": ASSUMED_SHARE,
+        "assumed_share": ACHIEVED_SHARE,
         "seconds": seconds,
         "tokens_per_second": plan.tokens / seconds,
         "peak_bytes": held + costs.activations_bytes,

@@ -73,11 +73,11 @@ def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | No
 
 def _work(run: "Run") -> Iterator["Event"]:
     """The run's events, shown live as they come."""
-    from maquette.blueprint import serial
     from maquette.cli.panel import progress
+    from maquette.loading import read_blueprint
     from maquette.worker import StopOnSignal, work
 
-    plan = serial.from_json(run.blueprint_path.read_text(encoding="utf-8")).train
+    plan = read_blueprint(run).train
     with (
         StopOnSignal() as stop,
         progress(

@@ -10,8 +10,9 @@ from torch import nn
 
 from maquette.quantities import format_duration
 
-# Medians of full training steps on two-core machines and one GPU generation; what a compiled
-# step saves of an eager one, and the seconds that compiling one block takes, nothing cached.
+# What a compiled step saves of an eager one, and the seconds that compiling one block takes with
+# nothing cached: `python -m benchmarks.training --compile yes` on two-core machines. CUDA's are
+# cautious guesses.
 _SAVED_SHARE = {("cpu", "float32"): 0.08, ("cpu", "bf16"): 0.3, ("cuda", "bf16"): 0.35}
 _SAVED_OTHERWISE = 0.1
 _COMPILE_SECONDS = {"cpu": 20.0, "cuda": 30.0}
