@@ -21,7 +21,7 @@ from maquette.events import StepDone
 from maquette.quantities import format_count
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Store
-from maquette.training.device import measure_rates
+from maquette.training.device import measure_rate, measure_rates
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def compare(case: Case, *, rounds: int, compiling: str) -> tuple[str, ...]:
     for _ in range(rounds):
         seconds["theirs"] += [next(theirs) for _ in range(per_round)]
         seconds["ours"] += [next(ours) for _ in range(per_round)]
-        measure_rates.cache_clear()
+        measure_rate.cache_clear()
         rates.append(max(measure_rates(torch.device("cpu")).values()))
     plain, mine = (tokens / statistics.median(seconds[who]) for who in ("theirs", "ours"))
     flops = mine * blueprint.costs.flops_per_token

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from maquette import worker
+from maquette import build, worker
 from maquette.errors import RunError
-from maquette.events import CheckpointSaved, Finished, StepDone
+from maquette.events import CheckpointSaved, Finished, Started, StepDone
 from maquette.runs.store import Run, Store
 from maquette.worker import create_run, work
 from tests.training.tiny import tiny_spec
@@ -77,6 +77,20 @@ def test_a_run_cut_off_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> Non
     list(work(cut))
     assert step_rows(cut) == step_rows(whole)
     assert weights(cut) == weights(whole)
+
+
+def test_what_was_measured_at_the_start_stays_so_after_a_resume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path, precision="auto")
+    monkeypatch.setattr(build, "choose_precision", lambda wanted, _: wanted.replace("auto", "bf16"))
+    for event in work(run):
+        if isinstance(event, CheckpointSaved):
+            break
+    monkeypatch.setattr(build, "choose_precision", lambda wanted, _: wanted.replace("auto", "fp16"))
+    list(work(run))
+    started = [event for _, event in run.events() if isinstance(event, Started)]
+    assert [event.precision for event in started] == ["bf16", "bf16"]
 
 
 def test_retention_keeps_the_last_and_the_best(tmp_path: Path) -> None:

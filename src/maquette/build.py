@@ -25,7 +25,7 @@ from maquette.training.device import (
     autocast,
     choose_device,
     choose_precision,
-    measure_rates,
+    measure_rate,
 )
 from maquette.training.evaluate import IGNORE, Losses, evaluate
 from maquette.training.loop import TRY, Every, TrainState, train
@@ -42,12 +42,24 @@ def make_model(blueprint: Blueprint, device: torch.device) -> GPT:
 class Training:
     """A run in memory: model, optimizers, data, and where it stands."""
 
-    def __init__(self, blueprint: Blueprint, prepared: Prepared, *, device: str = "auto") -> None:
-        """Build it all at step 0. Raises DeviceError."""
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        prepared: Prepared,
+        *,
+        device: str = "auto",
+        like: Started | None = None,
+    ) -> None:
+        """Build it all at step 0. Raises DeviceError.
+
+        `like` is how the run was started before: what was measured and decided then stays so, since
+        another precision or compiled code would compute other bits.
+        """
         plan = blueprint.train
         self.blueprint = blueprint
         self.device = choose_device(device)
-        self.precision = choose_precision(plan.precision, self.device)
+        self.precision = choose_precision(like.precision if like else plan.precision, self.device)
+        self._compiled_before = like.compiled if like else None
         self.tokenizer = prepared.tokenizer
         self.model = make_model(blueprint, self.device)
         native = DTYPES["bf16" if self.precision == "bf16" else "float32"]
@@ -177,13 +189,14 @@ class Training:
 
     def _decide_to_compile(self) -> tuple[bool, str]:
         plan, costs = self.blueprint.train, self.blueprint.costs
+        wanted = plan.compile if self._compiled_before is None else self._compiled_before
         seconds = 0.0
-        if plan.compile == "auto":
-            rate = measure_rates(self.device, budget_seconds=0.5)[self.precision]
+        if wanted == "auto":
+            rate = measure_rate(self.device, self.precision)
             share = (plan.steps - self.state.step) / plan.steps
             seconds = costs.flops * share / (ACHIEVED_SHARE * rate)
         return compilation.decide(
-            plan.compile, device=self.device, precision=self.precision, eager_seconds=seconds
+            wanted, device=self.device, precision=self.precision, eager_seconds=seconds
         )
 
 

@@ -12,7 +12,7 @@ from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.data.prepare import Progress, prepare
 from maquette.errors import CheckpointError, MaquetteError, RunError, TrainingError
-from maquette.events import CheckpointDue, CheckpointSaved, Event
+from maquette.events import CheckpointDue, CheckpointSaved, Event, Started
 from maquette.loading import read_blueprint
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
 from maquette.runs.store import Checkpoint, Run, Store
@@ -75,7 +75,8 @@ def work(run: Run, *, stop: Callable[[], bool] = lambda: False) -> Generator[Eve
                 f"the data of {run.id} has changed since the run was made",
                 hint="bring the data back as it was, or start a new run with `maquette train`",
             )
-        training = Training(blueprint, prepared, device=run.meta.device)
+        before = _started(run) if latest else None
+        training = Training(blueprint, prepared, device=run.meta.device, like=before)
         if latest:
             training.load(latest.path)
         for event in _no_memory_told(training.events(stop)):
@@ -97,6 +98,11 @@ def _no_memory_told(events: Iterator[Event]) -> Iterator[Event]:
             raise
         failure = failure_of(error)
         raise TrainingError(failure.message, hint=failure.hint) from error
+
+
+def _started(run: Run) -> Started | None:
+    """How the run's first worker began."""
+    return next((event for _, event in run.events() if isinstance(event, Started)), None)
 
 
 def _latest_checkpoint(run: Run) -> Checkpoint | None:

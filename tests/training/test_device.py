@@ -91,7 +91,14 @@ def test_a_cpu_takes_bf16_only_where_it_is_faster(
 ) -> None:
     rates = {"float32": float32, "bf16": bf16, "fp16": 1e9}
     monkeypatch.setattr(module, "measure_rates", lambda *_, **__: rates)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     assert choose_precision("auto", CPU) == expected
+
+
+def test_a_cpu_without_bf16_products_is_not_even_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(module, "measure_rates", lambda *_, **__: pytest.fail("measured"))
+    assert choose_precision("auto", CPU) == "float32"
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((9, 0), "bf16"), ((7, 5), "fp16")])

@@ -24,11 +24,11 @@ def decide(
     """Whether to compile, and why, in words. `eager_seconds`: the run's estimate without it."""
     missing = compiler_missing(device)
     if wanted is False:
-        return False, "compile: no, as the spec says"
+        return False, "compile: no, as asked"
     if missing is not None:
         return False, f"compile: no, {missing}; training goes on without it"
     if wanted is True:
-        return True, "compile: yes, as the spec says; the first step takes longer"
+        return True, "compile: yes, as asked; the first step takes longer"
     saved = eager_seconds * _SAVED_SHARE.get((device.type, precision), _SAVED_OTHERWISE)
     cost = _COMPILE_SECONDS.get(device.type, 30.0)
     worth = saved > cost

@@ -77,7 +77,9 @@ def choose_precision(requested: str, device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if _cuda_has_bf16(device) else "fp16"
     if device.type == "cpu":
-        rates = measure_rates(device, budget_seconds=0.5)
+        if torch.backends.cpu.get_cpu_capability() == "AVX2":
+            return "float32"  # x86 has no bf16 products below AVX-512
+        rates = measure_rates(device, budget_seconds=0.6)
         return "bf16" if rates["bf16"] > _WORTH_IT * rates["float32"] else "float32"
     return "float32"
 
@@ -86,7 +88,6 @@ def _cuda_has_bf16(device: torch.device) -> bool:
     return torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-@cache
 def measure_rates(device: torch.device, budget_seconds: float = 1.5) -> dict[Precision, float]:
     """FLOP/s of square matrix products in each precision, measured now, in about the budget.
 
@@ -94,12 +95,15 @@ def measure_rates(device: torch.device, budget_seconds: float = 1.5) -> dict[Pre
     processor only emulates takes no longer.
     """
     return {
-        precision: _measure_rate(device, dtype, budget_seconds / len(DTYPES))
-        for precision, dtype in DTYPES.items()
+        precision: measure_rate(device, precision, budget_seconds / len(DTYPES))
+        for precision in DTYPES
     }
 
 
-def _measure_rate(device: torch.device, dtype: torch.dtype, budget_seconds: float) -> float:
+@cache
+def measure_rate(device: torch.device, precision: Precision, budget_seconds: float = 0.2) -> float:
+    """FLOP/s of square matrix products in one precision, measured once in a process."""
+    dtype = DTYPES[precision]
     deadline = time.perf_counter() + budget_seconds
     overhead, best = 0.0, 0.0
     for size in (128, 512, 1024, 2048, 4096, 8192):
