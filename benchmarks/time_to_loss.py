@@ -69,7 +69,7 @@ def _train_reference(path: Path) -> None:
     trainer = ReferenceTrainer(model, train, batch=12, context=64, steps=STEPS)
     windows = list(
         fixed_windows(
-            [held_out], context=64, batch_size=64, start_token=0, ignore=IGNORE, windows=512
+            [held_out], context=64, batch_size=16, start_token=0, ignore=IGNORE, windows=128
         )
     )
     judging = 0.0
@@ -80,7 +80,7 @@ def _train_reference(path: Path) -> None:
                     for _ in range(20):
                         model(*trainer.draw(split))
                 begin = time.time()
-                loss = sum(float(model(*w)) * len(w[0]) for w in windows) / 512
+                loss = sum(float(model(*w)) * len(w[0]) for w in windows) / 128
                 judging += time.time() - begin
             print(json.dumps({"at": time.time(), "judging": judging, "loss": loss}), flush=True)
         if step < STEPS:
@@ -91,7 +91,7 @@ def _our_curve(data: Path) -> list[tuple[float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "maquette", "train", "tinyshakespeare"]
         command += ["--set", f"data.sources.plays.path={data.resolve()}"]
-        command += ["--set", "train.evaluate.windows=512", "--runs-dir", folder]
+        command += ["--runs-dir", folder]
         begin = time.time()
         subprocess.run(command, check=True, capture_output=True)
         metrics = next(Path(folder).glob("*/metrics.jsonl"))

@@ -86,6 +86,7 @@ def test_generate_reads_a_prompt_from_a_file_or_stdin(
         (["--temperature", "-1"], 2, ["--temperature"]),
         (["--stop", ""], 2, ["--stop"]),
         (["--prompt", "a", "--prompt-file", "b"], 2, ["--prompt-file"]),
+        (["--prompt", "a\udcff"], 2, ["--prompt is not UTF-8"]),
         (["--prompt-file", "gone.txt"], 1, ["gone.txt", "no such file"]),
         (["--prompt-file", "binary"], 1, ["binary: byte 1 is not UTF-8"]),
         (["--checkpoint", "77"], 1, ["no checkpoint of step 77", "step 1, 2, 3"]),

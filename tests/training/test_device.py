@@ -128,6 +128,13 @@ def test_rates_are_measured_in_every_precision() -> None:
     assert rates["float32"] > 0
 
 
+def test_measuring_draws_nothing_from_the_generator_that_dropout_uses() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    measure_rates(CPU, budget_seconds=0.031)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_autocast_computes_products_in_the_precision() -> None:
     a = torch.ones(2, 2)
     for precision, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):

@@ -75,6 +75,18 @@ def test_stops_before_an_update_that_is_not_finite(tmp_path: Path, poison: str) 
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, equal_nan=True)
 
 
+def test_fp16_skips_updates_that_overflow_but_not_without_end(tmp_path: Path) -> None:
+    seldom = {"every": 100}
+    spec = tiny_spec(tmp_path, steps=100, precision="fp16", sample=seldom, evaluate=seldom)
+    training = tiny_training(tmp_path, spec)
+    weight = training.model.get_parameter("blocks.0.feed_forward.output.weight")
+    weight.register_hook(lambda g: g * math.nan)  # type: ignore[no-untyped-call]
+    before = weight.clone()
+    with pytest.raises(TrainingError, match="the gradient of step 18 is nan"):
+        list(training.events())
+    assert torch.equal(weight, before)
+
+
 def test_patience_ends_the_run_early(tmp_path: Path) -> None:
     spec = tiny_spec(
         tmp_path, learning_rate=1e-12, evaluate={"every": 1, "windows": 4, "patience": 3}

@@ -1,5 +1,7 @@
 """train and demo: a spec becomes a run, with a live view of it."""
 
+import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +29,8 @@ def train(
         finished = isinstance(event, Finished) and event.reason != "stopped"
     print(run.id)
     if finished:
-        common.say(f"next: maquette generate {run.id} --prompt 'Once upon a time'")
+        name = _name(run, runs_dir)
+        common.say(f"next: maquette generate {name} --prompt 'Once upon a time'")
     else:
         common.say(f"stopped; its last checkpoint is in {run.checkpoints_path}")
 
@@ -36,15 +39,20 @@ def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
     """Train a small story teller in about a minute, and read what it wrote before and after."""
     common.say("A small GPT learns to tell stories: about a minute on two CPU cores.")
     run = _create("demo", [], device=device, runs_dir=runs_dir)
-    samples = [event for event in _work(run) if isinstance(event, Sampled)]
-    if len(samples) < 2:
-        common.say(f"stopped before the end; {run.id} has what it learned so far")
+    name = _name(run, runs_dir)
+    samples, finished = [], False
+    for event in _work(run):
+        finished = isinstance(event, Finished) and event.reason != "stopped"
+        if isinstance(event, Sampled):
+            samples.append(event)
+    if not finished:
+        common.say(f"stopped before the end; {name} has what it learned so far")
         return
     _show_sample("Before the first step it wrote", samples[0].prompt, samples[0].text)
     _show_sample("After the last step it wrote", samples[-1].prompt, samples[-1].text)
     common.say("")
     common.say("Try next:")
-    common.say(f"  maquette generate {run.id} --prompt 'One day Zoe found'")
+    common.say(f"  maquette generate {name} --prompt 'One day Zoe found'")
     common.say("  maquette plan stories          # what a longer training would take")
     common.say("  maquette new my-model          # a spec of your own")
 
@@ -87,6 +95,13 @@ def _work(run: "Run") -> Iterator["Event"]:
         for event in work(run, stop=stop):
             panel.show(event)
             yield event
+
+
+def _name(run: "Run", runs_dir: Path | None) -> str:
+    """What a person types to name the run in the next command: in another folder, its path."""
+    if runs_dir is None or os.environ.get("MAQUETTE_RUNS") == str(runs_dir):
+        return run.id
+    return shlex.quote(str(run.path))
 
 
 def _show_sample(title: str, prompt: str, text: str) -> None:

@@ -135,6 +135,8 @@ def _prompt(prompt: str | None, prompt_file: str | None) -> str:
     if prompt is not None and prompt_file is not None:
         raise UsageError("--prompt and --prompt-file are two prompts; give one")
     if prompt_file is None:
+        if any("\udc80" <= c <= "\udcff" for c in prompt or ""):  # bytes that Python couldn't read
+            raise UsageError("--prompt is not UTF-8")
         return prompt or ""
     name = "stdin" if prompt_file == "-" else prompt_file
     try:

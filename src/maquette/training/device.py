@@ -106,8 +106,9 @@ def measure_rate(device: torch.device, precision: Precision, budget_seconds: flo
     dtype = DTYPES[precision]
     deadline = time.perf_counter() + budget_seconds
     overhead, best = 0.0, 0.0
+    generator = torch.Generator(device).manual_seed(0)  # the global one is the training's
     for size in (128, 512, 1024, 2048, 4096, 8192):
-        a = torch.randn(size, size, device=device).to(dtype)
+        a = torch.randn(size, size, device=device, generator=generator).to(dtype)
         first = _product_seconds(a, device)  # pays for set-up
         seconds = [_product_seconds(a, device) for _ in range(3) if time.perf_counter() < deadline]
         shortest = min(seconds, default=first)  # others may be at work: the shortest is the truest

@@ -153,8 +153,9 @@ def _gradients(
     mean_loss, gradient_norm = float(total), float(norm)
     if not math.isfinite(mean_loss):
         raise TrainingError(f"the loss of step {step} is {mean_loss}", hint=TRY)
-    # fp16 gradients may overflow now and then: the scaler skips that update and scales less.
-    if not math.isfinite(gradient_norm) and not scaler.is_enabled():
+    # fp16 gradients may overflow now and then: the scaler skips that update and scales less. Below
+    # a scale of 1 it isn't the scale that makes them so.
+    if not math.isfinite(gradient_norm) and (not scaler.is_enabled() or scaler.get_scale() < 1):
         raise TrainingError(f"the gradient of step {step} is {gradient_norm}", hint=TRY)
     return mean_loss, gradient_norm
 

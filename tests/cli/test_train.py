@@ -1,0 +1,72 @@
+"""What train and demo say at the end; the training itself is replayed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
+
+import pytest
+
+from maquette.cli import main, train
+from maquette.events import Event, Finished, Sampled
+
+
+@pytest.fixture
+def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
+    """The events that the next command sees."""
+    events: list[Event] = []
+    place = tmp_path / "runs"
+    run = SimpleNamespace(
+        id="a-b-c", path=place / "a-b-c", checkpoints_path=place / "a-b-c" / "checkpoints"
+    )
+
+    def work(_: object) -> Iterator[Event]:
+        yield from events
+
+    monkeypatch.delenv("MAQUETTE_RUNS", raising=False)
+    monkeypatch.setattr(train, "_create", lambda *_, **__: run)
+    monkeypatch.setattr(train, "_work", work)
+    return events
+
+
+def end(step: int, reason: Literal["completed", "early_stop", "stopped"]) -> list[Event]:
+    written = [Sampled(0, "One day", " xqz"), Sampled(5, "One day", " a cat"), Sampled(9, "", "sat")]
+    return [*(event for event in written if event.step <= step), Finished(step, reason)]
+
+
+def test_demo_shows_the_first_and_the_last_text(
+    replay: list[Event], capfd: pytest.CaptureFixture[str]
+) -> None:
+    replay += end(9, "completed")
+    assert main(["demo"]) == 0
+    out, err = capfd.readouterr()
+    assert out.index("xqz") < out.index("sat")
+    assert "a cat" not in out
+    assert "maquette generate a-b-c " in err
+
+
+def test_a_demo_that_was_stopped_claims_no_last_step(
+    replay: list[Event], capfd: pytest.CaptureFixture[str]
+) -> None:
+    replay += end(7, "stopped")
+    assert main(["demo"]) == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "stopped before the end; a-b-c has what it learned so far" in err
+
+
+def test_the_next_command_finds_a_run_in_another_folder(
+    replay: list[Event],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    replay += end(9, "early_stop")
+    place = str(tmp_path / "runs")
+    assert main(["train", "demo", "--runs-dir", place]) == 0
+    out, err = capfd.readouterr()
+    assert out == "a-b-c\n"
+    assert f"maquette generate {place}/a-b-c " in err
+    monkeypatch.setenv("MAQUETTE_RUNS", place)
+    assert main(["train", "demo"]) == 0
+    assert "maquette generate a-b-c " in capfd.readouterr().err
