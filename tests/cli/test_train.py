@@ -30,7 +30,11 @@ def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
 
 
 def end(step: int, reason: Literal["completed", "early_stop", "stopped"]) -> list[Event]:
-    written = [Sampled(0, "One day", " xqz"), Sampled(5, "One day", " a cat"), Sampled(9, "", "sat")]
+    written = [
+        Sampled(0, "One day", " xqz"),
+        Sampled(5, "One day", " a cat"),
+        Sampled(9, "", "sat"),
+    ]
     return [*(event for event in written if event.step <= step), Finished(step, reason)]
 
 

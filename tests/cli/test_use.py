@@ -84,6 +84,7 @@ def test_generate_reads_a_prompt_from_a_file_or_stdin(
         (["--min-p", "-1"], 2, ["--min-p -1.0 must be 0 to 1"]),
         (["--repetition-penalty", "0"], 2, ["--repetition-penalty 0.0 must be above 0"]),
         (["--temperature", "-1"], 2, ["--temperature"]),
+        (["--seed", str(2**63)], 2, ["--seed"]),
         (["--stop", ""], 2, ["--stop"]),
         (["--prompt", "a", "--prompt-file", "b"], 2, ["--prompt-file"]),
         (["--prompt", "a\udcff"], 2, ["--prompt is not UTF-8"]),

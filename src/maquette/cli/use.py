@@ -53,7 +53,8 @@ def generate(
         typer.Option(metavar="TEXT", help="End before this text. Repeatable."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="The same seed, the same text. Random by default.")
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="The same seed, the same text. Random by default."),
     ] = None,
     checkpoint: Which = "best",
     echo: Annotated[bool, typer.Option("--echo/--no-echo", help="Print the prompt too.")] = True,
