@@ -137,3 +137,21 @@ def test_a_full_disk_behind_stdout(runs_folder: Path) -> None:
         done = run("ps", "--runs-dir", str(runs_folder), stdout=full)
     assert done.returncode == 1
     assert done.stderr == "error: no space left on device\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a way to close a stream beforehand")
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_stream_that_is_closed_from_the_start(runs_folder: Path, stream: int) -> None:
+    arguments = ("ps", "--runs-dir", str(runs_folder))
+    done = run(*arguments, stdout=subprocess.PIPE, preexec_fn=lambda: os.close(stream))
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert bool(done.stdout) == (stream != 1)
+
+
+def test_a_stdout_without_unicode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (tmp_path / "é.yaml").write_text("name: some\n", encoding="utf-8")
+    done = run("check", str(tmp_path / "é.yaml"), stdout=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr
+    assert r"\xe9.yaml: ok" in done.stdout

@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from maquette.errors import MaquetteError
 
     code = 0
+    common.prepare_output()
     try:
         try:
             result = app(args=argv, prog_name="maquette", standalone_mode=False)

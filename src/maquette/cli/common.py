@@ -137,6 +137,17 @@ def _save(trace: str) -> str:
     return f"this is a defect of maquette; please report it with {name} ({debug})"
 
 
+def prepare_output() -> None:
+    """See to it that anything can be printed: to streams closed from the start, in any encoding."""
+    import io
+
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does
+
+
 def settle_output() -> None:
     """Keep Python from complaining at its end about a stdout that nobody reads."""
     try:
