@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from maquette import build, worker
-from maquette.errors import RunError
+from maquette.errors import RunError, TrainingError
 from maquette.events import CheckpointSaved, Finished, Started, StepDone
 from maquette.runs.store import Run, Store
 from maquette.worker import create_run, work
@@ -119,3 +119,19 @@ def test_the_worker_module_runs_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert run.state().status == "completed"
     assert worker.main([]) == 2
     assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["__init__", "events"])
+def test_running_out_of_memory_is_told_to_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    run = new_run(tmp_path)
+
+    def too_large(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 51539607552 bytes")
+
+    monkeypatch.setattr(build.Training, part, too_large)
+    with pytest.raises(TrainingError, match="out of memory") as caught:
+        list(work(run))
+    assert "train.batch_size" in (caught.value.hint or "")
+    assert run.state().status == "failed"

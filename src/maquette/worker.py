@@ -1,5 +1,6 @@
 """The worker: carries a run from where it stands to its end, writing everything down."""
 
+import contextlib
 import signal
 import sys
 import time
@@ -63,12 +64,15 @@ def work(run: Run, *, stop: Callable[[], bool] = lambda: False) -> Generator[Eve
     blueprint = read_blueprint(run)
     plan = blueprint.train
     latest = _latest_checkpoint(run)
-    with Recorder(
-        run,
-        steps=plan.steps,
-        tokens_per_step=plan.tokens_per_step,
-        after_step=latest.step if latest else 0,
-    ) as recorder:
+    with (
+        Recorder(
+            run,
+            steps=plan.steps,
+            tokens_per_step=plan.tokens_per_step,
+            after_step=latest.step if latest else 0,
+        ) as recorder,
+        _memory_errors(),
+    ):
         prepared = prepare(run_spec(run))
         if prepared.facts != blueprint.facts:
             raise RunError(
@@ -79,7 +83,7 @@ def work(run: Run, *, stop: Callable[[], bool] = lambda: False) -> Generator[Eve
         training = Training(blueprint, prepared, device=run.meta.device, like=before)
         if latest:
             training.load(latest.path)
-        for event in _no_memory_told(training.events(stop)):
+        for event in training.events(stop):
             recorder.record(event)
             if isinstance(event, CheckpointDue):
                 saved = _save(run, training, event, keep=plan.checkpoint_keep)
@@ -89,10 +93,11 @@ def work(run: Run, *, stop: Callable[[], bool] = lambda: False) -> Generator[Eve
                 yield event
 
 
-def _no_memory_told(events: Iterator[Event]) -> Iterator[Event]:
-    """The same events; running out of memory becomes an error for people."""
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Running out of memory inside becomes an error for people."""
     try:
-        yield from events
+        yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

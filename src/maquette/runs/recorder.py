@@ -24,7 +24,7 @@ from maquette.runs.state import Failure, State, Status, rebuild
 from maquette.runs.store import Run
 
 _STATE_EVERY_SECONDS = 1.0
-_MEMORY_HINT = "try a smaller train.batch_size, or a larger train.accumulation"
+_MEMORY_HINT = "try a smaller train.batch_size, a larger train.accumulation, or a smaller model"
 
 
 class Pace:
