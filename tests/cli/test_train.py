@@ -74,3 +74,8 @@ def test_the_next_command_finds_a_run_in_another_folder(
     monkeypatch.setenv("MAQUETTE_RUNS", place)
     assert main(["train", "demo"]) == 0
     assert "maquette generate a-b-c " in capfd.readouterr().err
+
+
+def test_arguments_that_are_not_utf8_are_written_down_all_the_same() -> None:
+    assert train._readable("--runs-dir=é") == "--runs-dir=é"
+    assert train._readable("a\udcffb") == "a\N{REPLACEMENT CHARACTER}b"

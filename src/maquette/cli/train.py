@@ -74,7 +74,7 @@ def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | No
             common.open_store(runs_dir),
             spec_text=text,
             device=device,
-            command=["maquette", *sys.argv[1:]],
+            command=["maquette", *map(_readable, sys.argv[1:])],
             progress=progress,
         )
 
@@ -95,6 +95,11 @@ def _work(run: "Run") -> Iterator["Event"]:
         for event in work(run, stop=stop):
             panel.show(event)
             yield event
+
+
+def _readable(argument: str) -> str:
+    """An argument as text that can be written down; bytes that aren't UTF-8 become U+FFFD."""
+    return argument.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _name(run: "Run", runs_dir: Path | None) -> str:
