@@ -1,5 +1,7 @@
 """What train and demo say at the end; the training itself is replayed."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +26,7 @@ def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
         yield from events
 
     monkeypatch.delenv("MAQUETTE_RUNS", raising=False)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(train, "_create", lambda *_, **__: run)
     monkeypatch.setattr(train, "_work", work)
     return events
@@ -47,6 +50,16 @@ def test_demo_shows_the_first_and_the_last_text(
     assert out.index("xqz") < out.index("sat")
     assert "a cat" not in out
     assert "maquette generate a-b-c " in err
+
+
+def test_demo_names_commands_that_can_be_typed(
+    replay: list[Event], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/maquette", "demo"])
+    replay += end(9, "completed")
+    assert main(["demo"]) == 0
+    assert "  .venv/bin/maquette plan stories " in capfd.readouterr().err
 
 
 def test_a_demo_that_was_stopped_claims_no_last_step(

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def train(
     print(run.id)
     if finished:
         name = _name(run, runs_dir)
-        common.say(f"next: maquette generate {name} --prompt 'Once upon a time'")
+        common.say(f"next: {_program()} generate {name} --prompt 'Once upon a time'")
     else:
         common.say(f"stopped; its last checkpoint is in {run.checkpoints_path}")
 
@@ -52,9 +53,10 @@ def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
     _show_sample("After the last step it wrote", samples[-1].prompt, samples[-1].text)
     common.say("")
     common.say("Try next:")
-    common.say(f"  maquette generate {name} --prompt 'One day Zoe found'")
-    common.say("  maquette plan stories          # what a longer training would take")
-    common.say("  maquette new my-model          # a spec of your own")
+    program = _program()
+    common.say(f"  {program} generate {name} --prompt 'One day Zoe found'")
+    common.say(f"  {program} plan stories          # what a longer training would take")
+    common.say(f"  {program} new my-model          # a spec of your own")
 
 
 def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | None) -> "Run":
@@ -95,6 +97,11 @@ def _work(run: "Run") -> Iterator["Event"]:
         for event in work(run, stop=stop):
             panel.show(event)
             yield event
+
+
+def _program() -> str:
+    """What a person types to call this program: after `make demo` its folder isn't in $PATH."""
+    return "maquette" if shutil.which("maquette") else shlex.quote(sys.argv[0])
 
 
 def _readable(argument: str) -> str:
