@@ -129,12 +129,16 @@ def test_activations_are_near_what_autograd_keeps(shape: GPTShape, dropout: floa
 def test_bytes_of_the_optimizers() -> None:
     data = SplitFacts(documents=1, tokens=10**6, bytes=10**6)
     facts = DataFacts(256, {"stories": {"train": data, "validation": data}})
-    adamw = resolve(load_spec("stories", ["train.optimizer={kind: adamw}"]), facts)
-    muon = resolve(load_spec("stories"), facts)
+    adamw = resolve(
+        load_spec("stories", ["train.optimizer={kind: adamw}", "train.average=0"]), facts
+    )
+    muon = resolve(load_spec("stories", ["train.average=0"]), facts)
+    averaged = resolve(load_spec("stories", ["train.average=0.9"]), facts)
     total = adamw.parameters["total"]
     matrices = adamw.parameters["attention"] + adamw.parameters["feed_forward"]
     assert adamw.costs.weights_bytes == adamw.costs.gradients_bytes == 4 * total
     assert adamw.costs.optimizer_bytes == 8 * total
     assert muon.costs.optimizer_bytes == 8 * total - 4 * matrices
+    assert averaged.costs.optimizer_bytes == muon.costs.optimizer_bytes + 4 * total
     assert muon.costs.checkpoint_bytes - muon.costs.weights_bytes - muon.costs.optimizer_bytes < 1e5
     assert muon.costs.flops == muon.costs.flops_per_token * muon.train.tokens

@@ -109,10 +109,12 @@ def test_plan_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("_known_rate")
 def test_plan_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "stories", *SMALL, "--json"]) == 0
+    total = json.loads(capsys.readouterr().out)["blueprint"]["parameters"]["total"]
     assert main(["plan", "stories", *SMALL]) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
-    for words in ("parameters", "1,820,352", "steps", "memory", "disk", "50% of the 100 GFLOP/s"):
+    for words in ("parameters", f"{total:,}", "steps", "memory", "disk", "50% of the 100 GFLOP/s"):
         assert words in shown
 
 
