@@ -100,6 +100,18 @@ def test_what_a_model_writes_cannot_command_the_terminal() -> None:
     assert "\x07" not in output
 
 
+def test_a_terminal_without_unicode_keeps_its_width() -> None:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    console = Console(file=file, width=60, height=30, force_terminal=True, _environ={"TERM": "vt"})
+    with progress(console, title="tiny", steps=1, tokens_per_step=1) as shown:
+        shown.show(Sampled(0, "", "\N{REPLACEMENT CHARACTER}é" * 100))
+    file.flush()
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw.getvalue().decode("ascii"))
+    assert "wrote ???" in plain
+    assert {len(line) for line in plain.splitlines() if line.startswith(("|", "+"))} == {60}
+
+
 def test_no_colour() -> None:
     output = show(80, 30, NO_COLOR="1")
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", output)

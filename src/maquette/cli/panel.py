@@ -288,7 +288,9 @@ def _curves(watch: Watch, width: int, rows: int, *, braille: bool) -> Text:
 def _sample(event: Sampled, *, unicode: bool) -> Text:
     text = Text(no_wrap=True, overflow="ellipsis" if unicode else "crop")
     text.append(f"\nstep {event.step} wrote ", style="dim")
-    text.append(_beginning(event, 500), style="italic")
+    words = _beginning(event, 500)
+    # What the terminal can't print would be escaped: longer than its place in the panel.
+    text.append(words if unicode else words.encode("ascii", "replace").decode(), style="italic")
     return text
 
 
