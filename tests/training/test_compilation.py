@@ -1,3 +1,5 @@
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,3 +36,22 @@ def test_a_missing_compiler_is_a_word_and_not_a_crash(monkeypatch: pytest.Monkey
     decision, reason = compilation.decide(True, device=CPU, precision="bf16", eager_seconds=1e9)
     assert not decision
     assert "no C++ compiler" in reason
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="compilers are asked elsewhere")
+def test_a_compiler_that_cannot_compile_is_as_good_as_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.undo()
+    broken = tmp_path / "broken++"
+    broken.write_text("#!/bin/sh\necho '<stdin>:1: fatal error: Python.h: gone' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    decision, reason = compilation.decide(True, device=CPU, precision="bf16", eager_seconds=1e9)
+    assert not decision
+    assert "Python.h: gone" in reason
+
+
+def test_a_short_run_asks_for_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compilation, "compiler_missing", lambda _: pytest.fail("asked"))
+    assert not compilation.decide("auto", device=CPU, precision="bf16", eager_seconds=1.0)[0]

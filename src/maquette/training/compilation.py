@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 from typing import Literal
 
@@ -22,16 +25,16 @@ def decide(
     wanted: bool | Literal["auto"], *, device: torch.device, precision: str, eager_seconds: float
 ) -> tuple[bool, str]:
     """Whether to compile, and why, in words. `eager_seconds`: the run's estimate without it."""
-    missing = compiler_missing(device)
     if wanted is False:
         return False, "compile: no, as asked"
+    saved = eager_seconds * _SAVED_SHARE.get((device.type, precision), _SAVED_OTHERWISE)
+    cost = _COMPILE_SECONDS.get(device.type, 30.0)
+    worth = wanted is True or saved > cost
+    missing = compiler_missing(device) if worth else None
     if missing is not None:
         return False, f"compile: no, {missing}; training goes on without it"
     if wanted is True:
         return True, "compile: yes, as asked; the first step takes longer"
-    saved = eager_seconds * _SAVED_SHARE.get((device.type, precision), _SAVED_OTHERWISE)
-    cost = _COMPILE_SECONDS.get(device.type, 30.0)
-    worth = saved > cost
     return worth, (
         f"compile: {'yes' if worth else 'no'}, it would save about {format_duration(saved)} of "
         f"{format_duration(eager_seconds)} and take about {format_duration(cost)}"
@@ -55,9 +58,7 @@ def compile_blocks(model: nn.Module, *, cache: Path) -> None:
 def compiler_missing(device: torch.device) -> str | None:
     """Why torch.compile can't work here, or None if it should."""
     if device.type == "cpu":
-        candidates = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++", "cl"]
-        if not any(shutil.which(c.split()[0]) for c in candidates):
-            return "no C++ compiler was found (install g++ or clang)"
+        return _compiler_trouble()
     if device.type == "cuda":
         try:
             import triton  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
@@ -66,3 +67,32 @@ def compiler_missing(device: torch.device) -> str | None:
     if device.type == "mps":
         return "it is not dependable on Apple GPUs"
     return None
+
+
+def _compiler_trouble() -> str | None:
+    """Why the C++ compiler can't do its part: it isn't there, or what torch needs with it isn't.
+
+    Without this look a broken one would end the run: torch falls back in the forward pass alone.
+    """
+    default = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    compiler = os.environ.get("CXX", default)  # torch takes this one and looks for no other
+    if shutil.which(compiler) is None:
+        return f"no C++ compiler was found (install {default}, or let CXX name one)"
+    if sys.platform == "win32":
+        return None
+    headers = f"-I{sysconfig.get_paths()['include']}"
+    try:
+        done = subprocess.run(
+            [compiler, "-x", "c++", "-fsyntax-only", headers, "-"],
+            input="#include <Python.h>\n#include <vector>\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{compiler} can't be run ({error})"
+    if done.returncode == 0:
+        return None
+    errors = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
+    return f"{compiler} can't compile here ({errors[0].strip()})"
