@@ -58,7 +58,7 @@ def _regular(path: Path) -> Path:
     return path
 
 
-_WHERE = "relative paths start at the spec's folder"
+_WHERE = "relative paths start at the spec's folder, those of a preset where you are"
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
