@@ -1,5 +1,6 @@
 """The frame: exit codes, errors for people, and output that nobody reads."""
 
+import io
 import os
 import subprocess
 import sys
@@ -155,3 +156,14 @@ def test_a_stdout_without_unicode(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     done = run("check", str(tmp_path / "é.yaml"), stdout=subprocess.PIPE)
     assert done.returncode == 0, done.stderr
     assert r"\xe9.yaml: ok" in done.stdout
+
+
+def test_messages_that_nobody_reads_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    console = common.err()
+    console.print("step 1")
+    console.print("step 2")

@@ -71,7 +71,11 @@ def err() -> "Console":
     """The console for progress and messages: stderr."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    class Messages(Console):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True  # rich would end the program; a training goes on unheard
+
+    return Messages(stderr=True, highlight=False)
 
 
 def say(message: str) -> None:
