@@ -134,11 +134,12 @@ def _save(run: Run, training: Training, due: CheckpointDue, *, keep: int) -> Che
 class StopOnSignal:
     """Ask the loop to end after its step on the first SIGINT or SIGTERM; the second ends at once.
 
-    Use it as a context manager, and pass it as `stop`.
+    Use it as a context manager, and pass it as `stop`. `say` tells the person that it was heard.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self.asked = False
+        self._say = say
 
     def __call__(self) -> bool:
         """Whether a signal came."""
@@ -156,6 +157,7 @@ class StopOnSignal:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        self._say("ending after this step, with a checkpoint; once more ends at once")
 
     @staticmethod
     def _signals() -> tuple[signal.Signals, ...]:

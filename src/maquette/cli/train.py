@@ -89,7 +89,7 @@ def _work(run: "Run") -> Iterator["Event"]:
 
     plan = read_blueprint(run).train
     with (
-        StopOnSignal() as stop,
+        StopOnSignal(common.say) as stop,
         progress(
             common.err(), title=run.id, steps=plan.steps, tokens_per_step=plan.tokens_per_step
         ) as panel,
