@@ -11,6 +11,7 @@ class SplitFacts:
     tokens: int
     bytes: int
     words: int | None = None  # counted as the papers do, where a source defines it
+    sha256: str = ""  # of the token ids: a text of the same size is not the same text
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from maquette.tokenizers.bpe import BPETokenizer, train_bpe
 from maquette.tokenizers.bytes import BytesTokenizer, to_utf8
 from maquette.tokenizers.load import load_tokenizer
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key: raise it when the same text would give other tokens or other files."""
 BATCH_CHARACTERS = 1 << 20
 TOKENIZER_FILE = "tokenizer.json"
@@ -264,6 +264,7 @@ def _write(
     end = np.array([tokenizer.end_of_text], dtype=np.uint32)
     documents = tokens = read_bytes = words = 0
     total_bytes = _size(source, split)
+    digest = hashlib.sha256()
     with (place / _file_name(name, split)).open("wb") as file:
         for batch in _batched(cut_safely(source.pieces(split))):
             encoded = tokenizer.encode_batch([piece.text for piece in batch])
@@ -271,7 +272,9 @@ def _write(
             for piece, ids in zip(batch, encoded, strict=True):
                 parts += [ids, end] if piece.last else [ids]
             stream = np.concatenate(parts)
-            stream.astype(dtype).tofile(file)
+            written = stream.astype(dtype).tobytes()
+            file.write(written)
+            digest.update(written)
             documents += sum(piece.last for piece in batch)
             tokens += len(stream)
             read_bytes += sum(_utf8_length(piece.text) for piece in batch)
@@ -283,7 +286,8 @@ def _write(
             f"its {split} split holds no text",
             hint="give it more documents, or raise validation_fraction",
         )
-    return SplitFacts(documents, tokens, read_bytes, words if source.count_words else None)
+    counted = words if source.count_words else None
+    return SplitFacts(documents, tokens, read_bytes, counted, digest.hexdigest())
 
 
 def _batched(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
