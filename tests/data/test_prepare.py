@@ -352,3 +352,11 @@ def test_what_another_made_meanwhile_is_used(tmp_path: Path, text: Path) -> None
         lock.release()
 
     assert prepare(spec_of(text), cache=tmp_path / "cache", progress=finish).reused
+
+
+def test_byte_0_in_a_text_would_be_the_end_of_one(tmp_path: Path, text: Path) -> None:
+    text.write_text(text.read_text() + "before\0after\n" + text.read_text())
+    with pytest.raises(DataError, match="byte 0"):
+        prepare(spec_of(text), cache=tmp_path / "cache")
+    bpe = spec_of(text, tokenizer={"kind": "bpe", "vocabulary": 260})
+    assert prepare(bpe, cache=tmp_path / "cache").facts.vocabulary == 260

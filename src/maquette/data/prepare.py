@@ -267,6 +267,11 @@ def _write(
     digest = hashlib.sha256()
     with (place / _file_name(name, split)).open("wb") as file:
         for batch in _batched(cut_safely(source.pieces(split))):
+            if tokenizer.kind == "bytes" and any("\0" in piece.text for piece in batch):
+                raise DataError(
+                    f"its {split} split holds byte 0, which ends a document for the byte tokenizer",
+                    hint="take it out of the text, or use tokenizer: {kind: bpe}",
+                )
             encoded = tokenizer.encode_batch([piece.text for piece in batch])
             parts: list[NDArray[np.uint32]] = []
             for piece, ids in zip(batch, encoded, strict=True):
