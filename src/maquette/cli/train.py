@@ -38,7 +38,7 @@ def train(
 
 def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
     """Train a small story teller in about a minute, and read what it wrote before and after."""
-    common.say("A small GPT learns to tell stories: about a minute on two CPU cores.")
+    common.say("A small GPT learns to tell stories: a minute or two on two CPU cores.")
     run = _create("demo", [], device=device, runs_dir=runs_dir)
     name = _name(run, runs_dir)
     samples, finished = [], False
@@ -54,7 +54,7 @@ def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
     common.say("")
     common.say("Try next:")
     program = _program()
-    common.say(f"  {program} generate {name} --prompt 'One day Zoe found'")
+    common.say(f"  {program} generate {name} --prompt 'After breakfast Zoe'")
     common.say(f"  {program} plan stories          # what a longer training would take")
     common.say(f"  {program} new my-model          # a spec of your own")
 
