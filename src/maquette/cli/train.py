@@ -37,7 +37,7 @@ def train(
 
 
 def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
-    """Train a small story teller in about a minute, and read what it wrote before and after."""
+    """Train a small story teller in a minute or two, and read what it wrote before and after."""
     common.say("A small GPT learns to tell stories: a minute or two on two CPU cores.")
     run = _create("demo", [], device=device, runs_dir=runs_dir)
     name = _name(run, runs_dir)
