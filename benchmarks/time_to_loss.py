@@ -19,7 +19,7 @@ from rich.table import Table
 
 from benchmarks.reference import ReferenceGPT, ReferenceTrainer
 from maquette.data.batches import fixed_windows
-from maquette.training.evaluate import IGNORE
+from maquette.models.loss import IGNORE
 
 DATA = Path(__file__).parents[1] / "../shared/data/tinyshakespeare/input.txt"
 STEPS = 2000

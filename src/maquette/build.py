@@ -18,6 +18,7 @@ from maquette.events import Event, Note, Started
 from maquette.generation.sampling import SamplingOptions
 from maquette.generation.text import generate_text
 from maquette.models.gpt import GPT
+from maquette.models.loss import IGNORE
 from maquette.training import checkpoint, compilation
 from maquette.training.device import (
     ACHIEVED_SHARE,
@@ -27,7 +28,7 @@ from maquette.training.device import (
     choose_precision,
     measure_rate,
 )
-from maquette.training.evaluate import IGNORE, Losses, evaluate
+from maquette.training.evaluate import Losses, evaluate
 from maquette.training.loop import TRY, Every, TrainState, train
 from maquette.training.optimizer import make_optimizers
 from maquette.training.schedule import learning_rate_factor

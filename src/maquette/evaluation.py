@@ -13,7 +13,8 @@ from maquette.data.batches import fixed_windows
 from maquette.data.prepare import Prepared
 from maquette.errors import DataError, UsageError
 from maquette.models.gpt import GPT
-from maquette.training.evaluate import IGNORE, Losses, evaluate
+from maquette.models.loss import IGNORE
+from maquette.training.evaluate import Losses, evaluate
 
 BATCH_TOKENS = 8192
 """Tokens computed together: enough to keep a machine busy, few enough for a small one."""

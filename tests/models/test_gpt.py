@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from maquette.blueprint.resolve import resolve
 from maquette.facts import DataFacts, SplitFacts
-from maquette.models.gpt import GPT, IGNORE
+from maquette.models.gpt import GPT
+from maquette.models.loss import IGNORE
 from maquette.shapes import GPTShape
 from maquette.spec.load import load_spec, preset_names
 from tests.models.small import GPT2, LLAMA, ODD, SHAPES, small_model

@@ -10,12 +10,10 @@ from torch.nn import functional as F
 
 from maquette.models.attention import Attention, LayerCache
 from maquette.models.feedforward import FeedForward
+from maquette.models.loss import IGNORE, linear_cross_entropy
 from maquette.models.norm import make_norm
 from maquette.models.rotary import rotary_table
 from maquette.shapes import GPTShape
-
-IGNORE = -100
-"""A target that doesn't count."""
 
 
 class Block(nn.Module):
@@ -114,12 +112,9 @@ class GPT(nn.Module):
     def _loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Mean cross entropy in nats, without full logits where the vocabulary is large."""
         x, targets = x.flatten(0, 1), targets.flatten()
-        options = None
         if self.shape.vocabulary > 4 * self.shape.width:
-            options = nn.LinearCrossEntropyOptions()
-        return F.linear_cross_entropy(
-            x, self.output.weight, targets, ignore_index=IGNORE, options=options
-        )
+            return linear_cross_entropy(x, self.output.weight, targets)
+        return F.cross_entropy(self.output(x).float(), targets, ignore_index=IGNORE)
 
 
 def initialise(model: nn.Module, depth: int) -> None:

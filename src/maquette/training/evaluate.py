@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-IGNORE = -100
+from maquette.models.loss import IGNORE
 
 
 @dataclass(frozen=True, slots=True)
