@@ -123,7 +123,8 @@ def _our_steps(training: Training, blueprint: Blueprint) -> Iterator[float]:
     plan = blueprint.train
     with tempfile.TemporaryDirectory() as folder:
         run = Store(folder).create("benchmark", spec_text="")
-        with Recorder(run, steps=plan.steps, tokens_per_step=plan.tokens_per_step) as recorder:
+        with Recorder(run) as recorder:
+            recorder.begin(steps=plan.steps, tokens_per_step=plan.tokens_per_step)
             begin = time.perf_counter()
             for event in training.events():
                 recorder.record(event)

@@ -38,7 +38,8 @@ def train(
 
     `load_run("latest")` is the run afterwards. Raises MaquetteError.
     """
-    from maquette.worker import create_run, work
+    from maquette.worker import work
+    from maquette.worker.training import create_run
 
     text = spec.model_dump_json(indent=2, exclude_unset=True)  # JSON is YAML
     run = create_run(spec, Store(runs_dir), spec_text=text + "\n", device=device)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.blueprint import Blueprint, SchedulePlan, TrainPlan
 from maquette.data.batches import Batches, fixed_windows
 from maquette.data.cache import cache_folder
 from maquette.data.prepare import Prepared
@@ -31,7 +31,7 @@ from maquette.training.device import (
 from maquette.training.evaluate import Losses, evaluate
 from maquette.training.loop import TRY, Every, TrainState, train
 from maquette.training.optimizer import make_optimizers
-from maquette.training.schedule import learning_rate_factor
+from maquette.training.schedule import extended_factor, learning_rate_factor
 
 
 def make_model(blueprint: Blueprint, device: torch.device) -> GPT:
@@ -118,7 +118,12 @@ class Training:
             folder, self.model, self.optimizers, self.scaler, self.average
         )
 
-    def events(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    def events(
+        self,
+        stop: Callable[[], bool] = lambda: False,
+        *,
+        checkpoint_due: Callable[[int], bool] = lambda _: False,
+    ) -> Iterator[Event]:
         """Train from here to the end, or until `stop()`; see training/loop.py."""
         plan = self.blueprint.train
         compiled, reason = self._decide_to_compile()
@@ -133,7 +138,7 @@ class Training:
             compiled=compiled,
         )
         yield Note(self.state.step, reason)
-        schedule = plan.schedule
+        self._forgive()
         yield from train(
             self.model,
             self.optimizers,
@@ -141,20 +146,14 @@ class Training:
             batch=self._batches.batch,
             windows_per_epoch=plan.windows_per_epoch,
             steps=plan.steps,
-            factor=functools.partial(
-                learning_rate_factor,
-                kind=schedule.kind,
-                steps=plan.steps,
-                warmup_steps=schedule.warmup_steps,
-                decay_steps=schedule.decay_steps,
-                final_fraction=schedule.final_fraction,
-            ),
+            factor=rate_factor(plan),
             accumulation=plan.accumulation,
             gradient_clip=plan.gradient_clip,
             device=self.device,
             autocast=self.autocast,
             scaler=self.scaler,
-            every=Every(plan.evaluate_every, plan.sample_every, plan.checkpoint_every),
+            every=Every(plan.evaluate_every, plan.sample_every),
+            checkpoint_due=checkpoint_due,
             evaluate=self.evaluate,
             bytes_per_word=bytes_per_word(self.blueprint, "validation"),
             sample=self.sample,
@@ -188,6 +187,11 @@ class Training:
             )
             return plan.sample_prompt, "".join(pieces)
 
+    def _forgive(self) -> None:
+        """A run that ended early for want of progress has its patience anew when it is extended."""
+        if any(e.after_step == self.state.step for e in self.blueprint.train.extensions):
+            self.state.stale_evaluations = 0
+
     def _decide_to_compile(self) -> tuple[bool, str]:
         plan, costs = self.blueprint.train, self.blueprint.costs
         wanted = plan.compile if self._compiled_before is None else self._compiled_before
@@ -199,6 +203,32 @@ class Training:
         return compilation.decide(
             wanted, device=self.device, precision=self.precision, eager_seconds=seconds
         )
+
+
+def rate_factor(plan: TrainPlan) -> Callable[[int], float]:
+    """The learning rate's share of its peak at each step of a plan, its extensions included."""
+    factor = _schedule_factor(plan.schedule)
+    for extension in plan.extensions:
+        factor = functools.partial(
+            extended_factor,
+            before=factor,
+            after_step=extension.after_step,
+            how=extension.how,
+            then=_schedule_factor(extension.schedule),
+            warmup_steps=extension.schedule.warmup_steps,
+        )
+    return factor
+
+
+def _schedule_factor(schedule: SchedulePlan) -> Callable[[int], float]:
+    return functools.partial(
+        learning_rate_factor,
+        kind=schedule.kind,
+        steps=schedule.steps,
+        warmup_steps=schedule.warmup_steps,
+        decay_steps=schedule.decay_steps,
+        final_fraction=schedule.final_fraction,
+    )
 
 
 def _average(model: GPT, decay: float) -> AveragedModel | None:

@@ -8,6 +8,7 @@ from maquette.errors import DamagedError, RunError
 from maquette.generation.decode import arrange_for_decoding
 from maquette.models.gpt import GPT
 from maquette.runs.store import Checkpoint, Run
+from maquette.spec.schema import Spec
 from maquette.tokenizers.base import Tokenizer
 from maquette.tokenizers.load import load_tokenizer
 from maquette.training.checkpoint import load_weights
@@ -43,6 +44,14 @@ def load_checkpoint_model(
     if place.type == "cpu":
         arrange_for_decoding(model)
     return model.to(place).eval(), tokenizer, blueprint
+
+
+def run_spec(run: Run) -> Spec:
+    """The spec of a run with its overrides and absolute paths. Raises RunError."""
+    try:
+        return Spec.model_validate(run.meta.spec)
+    except ValueError as error:
+        raise RunError(f"{run.path / 'meta.json'} holds no spec: {error}") from None
 
 
 def read_blueprint(run: Run) -> Blueprint:

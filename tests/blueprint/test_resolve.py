@@ -71,7 +71,11 @@ class TestSteps:
         assert train.tokens_per_step == 32 * 64
         assert train.tokens == 2000 * 32 * 64
         assert train.epochs == 2000 * 32 / 1562
-        assert (train.evaluate_every, train.sample_every, train.checkpoint_every) == (100, 400, 200)
+        assert (train.evaluate_every, train.sample_every, train.checkpoint_every) == (
+            100,
+            400,
+            None,
+        )
         assert train.schedule.warmup_steps == 100
         assert train.evaluate_windows == 128
 
@@ -95,7 +99,7 @@ class TestSteps:
 
     def test_a_single_step(self) -> None:
         train = build("train: {steps: 1}").train
-        assert (train.evaluate_every, train.sample_every, train.checkpoint_every) == (1, 1, 1)
+        assert (train.evaluate_every, train.sample_every) == (1, 1)
         assert (train.schedule.warmup_steps, train.schedule.decay_steps) == (0, 1)
 
     @pytest.mark.parametrize(

@@ -123,8 +123,8 @@ def test_nan_at_step_3(
 
     events = Training.events
 
-    def poisoned(self: Training, *arguments: Any) -> Any:
-        for event in events(self, *arguments):
+    def poisoned(self: Training, *arguments: Any, **options: Any) -> Any:
+        for event in events(self, *arguments, **options):
             if isinstance(event, StepDone) and event.step == 2:
                 self.model.token_embedding.weight.data[:] = math.nan
             yield event

@@ -33,7 +33,8 @@ def done(store: Store) -> Run:
 @pytest.fixture
 def failed(store: Store) -> Run:
     run = store.create("failed", spec_text="")
-    with pytest.raises(ZeroDivisionError), Recorder(run, steps=9, tokens_per_step=1) as recorder:
+    with pytest.raises(ZeroDivisionError), Recorder(run) as recorder:
+        recorder.begin(steps=9, tokens_per_step=1)
         recorder.record(step(1))
         raise ZeroDivisionError("by nothing")
     return run
@@ -137,7 +138,7 @@ def test_rm(store: Store, done: Run, failed: Run, capsys: Output) -> None:
 
 def test_rm_refuses_a_live_run(store: Store, done: Run, capsys: Output) -> None:
     live = store.create("live", spec_text="")
-    with Recorder(live, steps=9, tokens_per_step=1):
+    with Recorder(live):
         _, err = printed(capsys, "rm", "-y", "done", "live", code=1)
     assert f"{live.id} is running" in err
     assert done.path.exists()

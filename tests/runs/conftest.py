@@ -34,8 +34,8 @@ def save(run: Run, number: int, *, best: bool = False) -> CheckpointSaved:
 
 def train(run: Run, *, first: int = 1, last: int = 6, every: int = 2, finish: bool = True) -> None:
     """Record steps, with an evaluation and a checkpoint `every` so many."""
-    recorder = Recorder(run, steps=last, tokens_per_step=64, after_step=first - 1)
-    with recorder:
+    with Recorder(run) as recorder:
+        recorder.begin(steps=last, tokens_per_step=64, after_step=first - 1)
         recorder.record(Started(first - 1, last, 1234, "cpu", "float32", False))
         for number in range(first, last + 1):
             recorder.record(step(number, loss=5 - number / 10))

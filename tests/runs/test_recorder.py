@@ -35,7 +35,8 @@ def test_a_whole_run(run: Run) -> None:
 
 
 def test_the_state_while_it_runs(run: Run) -> None:
-    with Recorder(run, steps=10, tokens_per_step=64) as recorder:
+    with Recorder(run) as recorder:
+        recorder.begin(steps=10, tokens_per_step=64)
         recorder.record(Started(0, 10, 1, "cpu", "float32", False))
         recorder.record(step(1))
         recorder.record(CheckpointDue(1, False))
@@ -58,15 +59,16 @@ def test_the_state_while_it_runs(run: Run) -> None:
 
 def test_one_run_has_one_worker(run: Run) -> None:
     with (
-        Recorder(run, steps=1, tokens_per_step=1),
+        Recorder(run),
         pytest.raises(RunError, match=f"worked on by process {os.getpid()}"),
-        Recorder(Run(run.path), steps=1, tokens_per_step=1),
+        Recorder(Run(run.path)),
     ):
         pass
 
 
 def failing(run: Run, error: BaseException) -> Run:
-    with Recorder(run, steps=9, tokens_per_step=1) as recorder:
+    with Recorder(run) as recorder:
+        recorder.begin(steps=9, tokens_per_step=1)
         recorder.record(step(1))
         raise error
 
@@ -118,7 +120,8 @@ def test_going_on_after_a_step(run: Run) -> None:
 
 def test_going_back_forgets_later_losses(run: Run) -> None:
     train(run, last=6)
-    with Recorder(run, steps=9, tokens_per_step=1, after_step=2) as recorder:
+    with Recorder(run) as recorder:
+        recorder.begin(steps=9, tokens_per_step=1, after_step=2)
         assert recorder.state.best_step == 2
         assert recorder.state.train_loss == pytest.approx(4.8)
         assert recorder.state.step == 2
@@ -131,7 +134,8 @@ def test_a_full_disk_ends_the_run_with_its_own_name(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def fill_the_disk() -> None:
-        with Recorder(run, steps=9, tokens_per_step=1) as recorder:
+        with Recorder(run) as recorder:
+            recorder.begin(steps=9, tokens_per_step=1)
             recorder.record(step(1))
             monkeypatch.setattr(os, "write", full)
             recorder.record(step(2))
@@ -157,7 +161,8 @@ from pathlib import Path
 from maquette.events import Started, StepDone
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run
-with Recorder(Run(Path(sys.argv[1])), steps=9, tokens_per_step=1) as recorder:
+with Recorder(Run(Path(sys.argv[1]))) as recorder:
+    recorder.begin(steps=9, tokens_per_step=1)
     recorder.record(Started(0, 9, 1, "cpu", "float32", False))
     recorder.record(StepDone(1, 0.1, 1, 2.0, 1e-3, 1.0, 0.1))
     print("at work", flush=True)

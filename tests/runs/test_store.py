@@ -133,11 +133,10 @@ def test_state_that_cannot_be_read_is_rebuilt(run: Run) -> None:
 
 def test_a_worker_that_is_gone_is_lost(run: Run) -> None:
     with contextlib.ExitStack() as stack:
-        recorder = stack.enter_context(Recorder(run, steps=5, tokens_per_step=1))
+        recorder = stack.enter_context(Recorder(run))
         assert run.state().status == "running"
         state = run.state_path.read_text()
         stack.pop_all()
-        recorder._rows.close()
         recorder._lock.release()
     assert run.state().status == "lost"
     assert run.stored_state().status == "running"

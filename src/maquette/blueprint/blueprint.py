@@ -12,9 +12,24 @@ class SchedulePlan:
     """The learning rate over the run, as a multiple of the peak; all in steps."""
 
     kind: Literal["cosine", "linear", "constant", "wsd"]
+    steps: int
     warmup_steps: int
     decay_steps: int  # the last steps, in which the rate falls; 0 for constant
     final_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """More steps than the spec asked for, and the learning rate over them.
+
+    `continue`: `schedule` as though the run had been meant for the new steps from its start.
+    `rewarm`: from the rate reached back to the peak, then down again; `schedule` counts from
+    `after_step`. `constant`: the rate reached is kept.
+    """
+
+    after_step: int
+    how: Literal["continue", "rewarm", "constant"]
+    schedule: SchedulePlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,7 @@ class TrainPlan:
     tokens_per_step: int
     tokens: int
     schedule: SchedulePlan
+    extensions: tuple[Extension, ...]  # oldest first
     optimizer: OptimizerPlan
     gradient_clip: float | None
     evaluate_every: int
@@ -53,7 +69,7 @@ class TrainPlan:
     sample_tokens: int
     sample_temperature: float
     sample_top_k: int | None
-    checkpoint_every: int
+    checkpoint_every: int | None  # None: as often as pays for itself
     checkpoint_keep: int
     average: float  # share of the moving average that stays each step; 0: no average
     precision: Literal["auto", "float32", "bf16", "fp16"]

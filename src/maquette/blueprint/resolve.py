@@ -85,6 +85,7 @@ def _train(train: Train, facts: DataFacts, context: int) -> TrainPlan:
         tokens_per_step=tokens_per_step,
         tokens=steps * tokens_per_step,
         schedule=_schedule(train.schedule, steps),
+        extensions=(),
         optimizer=_optimizer(train.optimizer, train.learning_rate),
         gradient_clip=train.gradient_clip,
         evaluate_every=train.evaluate.every or max(1, steps // 20),
@@ -95,7 +96,7 @@ def _train(train: Train, facts: DataFacts, context: int) -> TrainPlan:
         sample_tokens=train.sample.max_new_tokens,
         sample_temperature=float(train.sample.temperature),
         sample_top_k=train.sample.top_k,
-        checkpoint_every=train.checkpoint.every or max(1, steps // 10),
+        checkpoint_every=train.checkpoint.every,
         checkpoint_keep=train.checkpoint.keep,
         average=float(train.average),
         precision=train.precision,
@@ -154,6 +155,7 @@ def _schedule(schedule: Schedule, steps: int) -> SchedulePlan:
     }
     return SchedulePlan(
         kind=schedule.kind,
+        steps=steps,
         warmup_steps=warmup,
         decay_steps=decay[schedule.kind],
         final_fraction=float(schedule.final_fraction),

@@ -50,6 +50,9 @@ def _read(expected: Any, value: Any, where: str) -> Any:
     if origin is dict:
         _check(isinstance(value, dict), where, value)
         return {key: _read(get_args(expected)[1], v, f"{where}.{key}") for key, v in value.items()}
+    if origin is tuple:
+        _check(isinstance(value, list), where, value)
+        return tuple(_read(get_args(expected)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if origin in (Union, UnionType):
         for arm in get_args(expected):
             try:

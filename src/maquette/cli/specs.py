@@ -211,7 +211,8 @@ def _training_rows(blueprint: "Blueprint") -> Rows:
     parts = f" in {plan.accumulation} parts" if plan.accumulation > 1 else ""
     tokens, schedule = sum(s["train"].tokens for s in facts.sources.values()), plan.schedule
     length = f"{plan.epochs:.3g} epochs, {format_count(plan.tokens)} tokens"
-    saved = f"{plan.sample_every} a sample, {plan.checkpoint_every} a checkpoint"
+    often = f"{plan.checkpoint_every} a checkpoint" if plan.checkpoint_every else "often saved"
+    saved = f"{plan.sample_every} a sample, {often}"
     return [
         ("training tokens", format_count(tokens), f"{plan.windows_per_epoch:,} windows an epoch"),
         *rows,

@@ -68,7 +68,7 @@ def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | No
     text = read_spec_text(spec)
     with preparing() as progress:
         from maquette.training.device import choose_device
-        from maquette.worker import create_run
+        from maquette.worker.training import create_run
 
         choose_device(device)
         return create_run(
@@ -85,7 +85,8 @@ def _work(run: "Run") -> Iterator["Event"]:
     """The run's events, shown live as they come."""
     from maquette.cli.panel import progress
     from maquette.loading import read_blueprint
-    from maquette.worker import StopOnSignal, work
+    from maquette.worker import work
+    from maquette.worker.signals import StopOnSignal
 
     plan = read_blueprint(run).train
     with (

@@ -219,9 +219,8 @@ def _evaluate(
     from maquette.data.prepare import prepare
     from maquette.errors import DataError
     from maquette.evaluation import evaluate_split
-    from maquette.loading import load_checkpoint_model
+    from maquette.loading import load_checkpoint_model, run_spec
     from maquette.training.device import autocast, choose_precision
-    from maquette.worker import run_spec
 
     model, _, blueprint = load_checkpoint_model(run, saved, device=device)
     with preparing() as report:

@@ -4,6 +4,7 @@ import dataclasses
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 
 from maquette.errors import MaquetteError, RunError
@@ -20,7 +21,7 @@ from maquette.events import (
     to_row,
 )
 from maquette.runs import durable
-from maquette.runs.state import Failure, State, Status, rebuild
+from maquette.runs.state import ACTIVE, Change, Failure, State, Status, Telemetry, rebuild
 from maquette.runs.store import Run
 
 _STATE_EVERY_SECONDS = 1.0
@@ -78,18 +79,20 @@ class Recorder:
     """The one writer of a run, for the life of its worker.
 
     Use it as a context manager around the loop. Entering takes the run's lock (RunError names
-    another holder), clears what a killed writer left, takes the run back to `after_step`, and sets
-    it `running`; `record` takes every event; leaving sets `completed` or `stopped` as the Finished
-    event said, `stopped` after Ctrl-C, and `failed` with the cause after any other exception.
+    another holder), clears what a killed writer left, and sets the run `running`, or `queued` until
+    `leave_queue`. `begin` takes the run back to where training goes on, then `record` takes every
+    event. Leaving sets `completed` or `stopped` as the Finished event said, `stopped` after Ctrl-C,
+    and `failed` with the cause after any other exception.
     """
 
-    def __init__(self, run: Run, *, steps: int, tokens_per_step: int, after_step: int = 0) -> None:
+    def __init__(self, run: Run, *, queued: bool = False) -> None:
         self.run = run
-        self.pace = Pace(steps, tokens_per_step)
-        self.after_step = after_step
-        self._steps = steps
+        self.pace = Pace(0, 0)
+        self._queued = queued
         self._lock = run.lock()
         self._state = State("queued")
+        self._rows: durable.Appender | None = None
+        self._telemetry: Callable[[], Telemetry] | None = None
         self._finished: Finished | None = None
         self._written_at = 0.0
 
@@ -104,30 +107,50 @@ class Recorder:
             for folder in (self.run.path, self.run.samples_path, self.run.checkpoints_path):
                 durable.make_folder(folder)
                 durable.clear_temporaries(folder)
-            self._state = self.run.stored_state()
-            self.run.rewind(self.after_step)
-            if self._state.step > self.after_step:
-                created_at = self.run.meta.created_at
-                known = rebuild(self.run.events(), created_at=created_at, alive=False)
-                self._state = dataclasses.replace(known, history=self._state.history)
-            self._rows = durable.Appender(self.run.metrics_path)
+            state = self.run.stored_state()
+            if state.status in ACTIVE and state.process is not None:
+                seen_at = state.heartbeat_at or time.time()
+                history = (*state.history, Change("lost", seen_at))
+                state = dataclasses.replace(state, history=history)
+            self._state = dataclasses.replace(
+                state, process=process, tokens_per_second=None, telemetry=None, error=None
+            )
+            self._become("queued" if self._queued else "running")
         except BaseException:
             self._lock.release()
             raise
-        self._state = dataclasses.replace(
-            self._state,
-            process=process,
-            step=self.after_step,
-            steps=self._steps,
-            tokens_per_second=None,
-            eta_seconds=None,
-            error=None,
-        )
-        self._become("running")
         return self
+
+    def leave_queue(self) -> None:
+        """The device is free: the run is `running` from now on."""
+        self._become("running")
+
+    def begin(
+        self,
+        *,
+        steps: int,
+        tokens_per_step: int,
+        after_step: int = 0,
+        telemetry: Callable[[], Telemetry] | None = None,
+    ) -> None:
+        """Take the run back to `after_step`, and be ready for the events that follow it.
+
+        `telemetry` is read about once a second. Raises RunError.
+        """
+        self.run.rewind(after_step)
+        if self._state.step > after_step:
+            created_at = self.run.meta.created_at
+            known = rebuild(self.run.events(), created_at=created_at, alive=False)
+            kept = dataclasses.replace(known, status="running", history=self._state.history)
+            self._state = dataclasses.replace(kept, process=self._state.process)
+        self._state = dataclasses.replace(self._state, step=after_step, steps=steps)
+        self.pace = Pace(steps, tokens_per_step)
+        self._telemetry = telemetry
+        self._rows = durable.Appender(self.run.metrics_path)
 
     def record(self, event: Event) -> None:
         """Write down what happened. Raises RunError when the disk refuses."""
+        assert self._rows is not None, "begin() comes first"
         if isinstance(event, CheckpointDue):
             # Not a fact, but a moment: what the checkpoint will stand on goes to the disk first.
             self._rows.flush(sync=True)
@@ -174,7 +197,8 @@ class Recorder:
             if error is None:
                 raise  # else the first error is the one to hear of; the run will show as lost
         finally:
-            self._rows.close()
+            if self._rows is not None:
+                self._rows.close()
             self._lock.release()
 
     def _fail(self, error: Exception) -> None:
@@ -199,6 +223,7 @@ class Recorder:
                 heartbeat_at=time.time(),
                 tokens_per_second=self.pace.tokens_per_second,
                 eta_seconds=self.pace.eta_seconds,
+                telemetry=self._telemetry() if self._telemetry else None,
             )
         durable.write_json(self.run.state_path, self._state.to_json(), sync=sync)
         self._written_at = time.monotonic()

@@ -33,10 +33,24 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What a run takes of its machine. 100 % of CPU is one core; None is for what isn't known."""
+
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+    machine_memory_bytes: int | None = None
+    gpu_percent: float | None = None
+    gpu_memory_bytes: int | None = None
+    gpu_total_bytes: int | None = None
+    gpu_note: str | None = None  # why figures of a GPU are missing
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything in state.json. Losses are in nats per token; None is for what isn't known yet.
 
-    `lost` is never written: it is what readers call an active run whose worker is gone.
+    `lost` is never the status in the file: it is what readers call an active run whose worker is
+    gone. The history has it, written by the next worker.
     """
 
     status: Status
@@ -58,6 +72,7 @@ class State:
     compiled: bool | None = None
     parameters: int | None = None
     error: Failure | None = None
+    telemetry: Telemetry | None = None
 
     def changed(self, status: Status, at: float) -> "State":
         """The same with a new status, noted in the history."""
@@ -102,6 +117,11 @@ class State:
                 total += max(0.0, end - change.at)
         return total
 
+    def life_seconds(self, now: float) -> float | None:
+        """Mean time for which its workers ran before one was lost; None if none was."""
+        lost = sum(change.status == "lost" for change in self.history)
+        return self.elapsed_seconds(now) / lost if lost else None
+
     def to_json(self) -> dict[str, Any]:
         """The state as a JSON-ready object."""
         return dataclasses.asdict(self)
@@ -118,11 +138,14 @@ def state_from(text: str) -> State:
             value["process"] = process_from(value["process"])
         if value.get("error") is not None:
             value["error"] = Failure(**value["error"])
+        if value.get("telemetry") is not None:
+            value["telemetry"] = Telemetry(**value["telemetry"])
         state = State(**{f.name: value[f.name] for f in dataclasses.fields(State)})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a state: {error}") from None
-    for part in (state, *state.history):
-        _check(part)
+    for part in (state, *state.history, state.error, state.telemetry):
+        if part is not None:
+            _check(part)
     return state
 
 

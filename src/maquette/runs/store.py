@@ -51,6 +51,7 @@ class Run:
         self.state_path = path / "state.json"
         self.metrics_path = path / "metrics.jsonl"
         self.log_path = path / "worker.log"
+        self.lock_path = path / "worker.lock"
         self.samples_path = path / "samples"
         self.checkpoints_path = path / "checkpoints"
         self._meta: Meta | None = None
@@ -68,7 +69,7 @@ class Run:
 
     def lock(self) -> WorkerLock:
         """The lock that the run's one worker holds for life."""
-        return WorkerLock(self.path / "worker.lock")
+        return WorkerLock(self.lock_path)
 
     def state(self) -> State:
         """The state as of now; `lost` for an active run whose worker is gone. Never fails."""
@@ -84,17 +85,17 @@ class Run:
         try:
             return state_from(self.state_path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
-            held = is_held(self.path / "worker.lock")
+            held = is_held(self.lock_path)
             return rebuild(self.events(), created_at=self.meta.created_at, alive=held)
 
     def _alive(self, state: State) -> bool:
         now = time.time()
         if state.process is None:  # made just now, or rebuilt
             starting = state.status == "queued" and now - self.meta.created_at < _STARTING_SECONDS
-            return starting or is_held(self.path / "worker.lock")
+            return starting or is_held(self.lock_path)
         if state.process.elsewhere():  # a shared folder: its word is all there is
             return now - (state.heartbeat_at or 0.0) < _STARTING_SECONDS
-        return state.process.lives() and is_held(self.path / "worker.lock")
+        return state.process.lives() and is_held(self.lock_path)
 
     def events(self) -> Iterator[tuple[float, Event]]:
         """Every event with its time (Unix seconds), oldest first, those that were not cut off."""

@@ -262,7 +262,8 @@ class Checkpoints(Part):
     """What is kept on disk while training."""
 
     every: int | None = Field(default=None, ge=1)
-    """Steps between checkpoints; a tenth of the run."""
+    """Steps between checkpoints; chosen while training, so that saving takes at most a fiftieth of
+    the time and a kill loses little."""
     keep: int = Field(default=3, ge=2, le=10_000)
     """Latest checkpoints to keep; the best one is kept besides."""
 

@@ -35,7 +35,6 @@ class Every:
 
     evaluate: int
     sample: int
-    checkpoint: int
 
 
 def train(
@@ -53,6 +52,7 @@ def train(
     autocast: AbstractContextManager[object],
     scaler: torch.amp.GradScaler,
     every: Every,
+    checkpoint_due: Callable[[int], bool],
     evaluate: Callable[[], Losses],
     bytes_per_word: float | None,
     sample: Callable[[int], tuple[str, str]],
@@ -63,9 +63,10 @@ def train(
     """Train from `state` to step `steps`, yielding events; `state` moves along.
 
     `batch(k)` gives inputs and targets (B, T) of step k + 1, `factor(step)` the learning rate's
-    share of its peak, `sample(step)` a prompt and its continuation, `stop()` whether to end after
-    the current step. Raises TrainingError before an update with a loss or gradient that is not
-    finite, with weights and optimizer still as they were.
+    share of its peak, `checkpoint_due(step)` whether to save after a step, `sample(step)` a prompt
+    and its continuation, `stop()` whether to end after the current step. Raises TrainingError
+    before an update with a loss or gradient that is not finite, with weights and optimizer still as
+    they were.
     """
     model.train()
     if state.step == 0:
@@ -114,7 +115,7 @@ def train(
             yield _sampled(state, sample)
         tired = patience is not None and state.stale_evaluations >= patience
         stopping = not last and stop()
-        if best or last or tired or stopping or step % every.checkpoint == 0:
+        if best or last or tired or stopping or checkpoint_due(step):
             yield CheckpointDue(step=step, best=best)
         if tired and not last:
             yield Note(step, f"no better validation loss in {patience} evaluations: ending early")

@@ -1,6 +1,7 @@
 """The learning rate over a run, as a share of its peak."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 
@@ -27,3 +28,29 @@ def learning_rate_factor(
     done = 1 - max(0, left) / decay_steps
     fall = 0.5 * (1 + math.cos(math.pi * done)) if kind == "cosine" else 1 - done
     return final_fraction + (1 - final_fraction) * fall
+
+
+def extended_factor(
+    step: int,
+    *,
+    before: Callable[[int], float],
+    after_step: int,
+    how: Literal["continue", "rewarm", "constant"],
+    then: Callable[[int], float],
+    warmup_steps: int,
+) -> float:
+    """The factor of a run that was made longer: `before` up to `after_step`, another one later.
+
+    `continue` takes `then` of the step. `rewarm` takes `then` of the steps since `after_step`, but
+    its warmup climbs from where `before` ended. `constant` stays where `before` ended.
+    """
+    if step <= after_step:
+        return before(step)
+    if how == "continue":
+        return then(step)
+    reached = before(after_step)
+    if how == "constant":
+        return reached
+    into = step - after_step
+    factor = then(into)
+    return reached + (1 - reached) * factor if into <= warmup_steps else factor

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from maquette import build, worker
+from maquette import build
 from maquette.errors import RunError, TrainingError
 from maquette.events import CheckpointSaved, Finished, Started, StepDone
 from maquette.runs.store import Run, Store
-from maquette.worker import create_run, work
+from maquette.worker import __main__ as worker
+from maquette.worker import work
+from maquette.worker.training import create_run
 from tests.training.tiny import tiny_spec
 
 
@@ -118,7 +120,8 @@ def test_the_worker_module_runs_a_run(tmp_path: Path, capsys: pytest.CaptureFixt
     run = new_run(tmp_path)
     assert worker.main([str(run.path)]) == 0
     assert run.state().status == "completed"
-    assert worker.main([]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        worker.main([])
     assert "usage" in capsys.readouterr().err
 
 

@@ -1,0 +1,58 @@
+"""The worker: carries a run from where it stands to its end, writing everything down."""
+
+import time
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+from maquette.data.cache import cache_folder
+from maquette.events import Event
+from maquette.runs.queue import Ticket
+from maquette.runs.recorder import Recorder
+from maquette.runs.store import Run
+
+if TYPE_CHECKING:
+    from maquette.worker.signals import StopOnSignal
+
+_LOOK_SECONDS = 0.2
+
+
+def work(
+    run: Run,
+    *,
+    stop: "StopOnSignal | None" = None,
+    queue: bool = False,
+    checkpoint: int | str = "latest",
+    waiting: Callable[[int], None] = lambda _: None,
+) -> Generator[Event]:
+    """Train a run from a checkpoint, or from the start, to its end.
+
+    With `queue`, wait until the device is free and nobody came earlier; `waiting` is told how many
+    are ahead whenever that changes. Yields each event after it was recorded. Raises MaquetteError,
+    with the run `failed`.
+    """
+    with Recorder(run, queued=queue) as recorder, _ticket(run) as ticket:
+        if queue:
+            _wait(ticket, waiting)
+        ticket.work()
+        recorder.leave_queue()
+        # Importing torch takes over a second. The lock comes first, so that others see at once
+        # that the run has its worker, and a worker in the queue takes next to no memory.
+        from maquette.worker.training import carry_on
+
+        yield from carry_on(recorder, stop=stop, which=checkpoint)
+
+
+def _ticket(run: Run) -> Ticket:
+    import socket
+
+    folder = cache_folder().parent / "queue" / socket.gethostname()
+    return Ticket(folder, run.meta.device)
+
+
+def _wait(ticket: Ticket, waiting: Callable[[int], None]) -> None:
+    told = 0
+    while ahead := ticket.ahead():
+        if ahead != told:
+            waiting(ahead)
+            told = ahead
+        time.sleep(_LOOK_SECONDS)

@@ -1,0 +1,43 @@
+"""Signals that ask a worker to end."""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+
+class StopOnSignal:
+    """Hears SIGINT, SIGTERM and SIGHUP; use it as a context manager and pass it as `stop`.
+
+    Once `patient`, the first signal asks the loop to end after its step, and the second ends at
+    once; before, there is nothing to finish, and the first one ends at once. SIGHUP, which a
+    closed terminal may send after another one, is never the second. `say` tells the person.
+    """
+
+    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
+        self.asked = False
+        self.patient = False
+        self._say = say
+
+    def __call__(self) -> bool:
+        """Whether a signal came."""
+        return self.asked
+
+    def __enter__(self) -> "StopOnSignal":
+        self._before = {s: signal.signal(s, self._on_signal) for s in self._signals()}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        again = self.asked and number in (signal.SIGINT, signal.SIGTERM)
+        self.asked = True
+        if again or not self.patient:
+            raise KeyboardInterrupt
+        self._say("ending after this step, with a checkpoint; once more ends at once")
+
+    @staticmethod
+    def _signals() -> list[signal.Signals]:
+        names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
+        return [getattr(signal, name) for name in names if hasattr(signal, name)]

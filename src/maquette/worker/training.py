@@ -1,0 +1,139 @@
+"""From a run directory to its events: prepare, load, train, save. Imports torch."""
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from maquette.blueprint import serial
+from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.resolve import resolve
+from maquette.build import Training
+from maquette.data.prepare import Prepared, Progress, prepare
+from maquette.errors import CheckpointError, RunError, TrainingError
+from maquette.events import CheckpointDue, CheckpointSaved, Event, Started
+from maquette.loading import read_blueprint, run_spec
+from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
+from maquette.runs.store import Checkpoint, Run, Store
+from maquette.spec.schema import Spec
+from maquette.training.saving import SaveRhythm
+from maquette.training.telemetry import Meter
+from maquette.worker.signals import StopOnSignal
+
+
+def create_run(
+    spec: Spec,
+    store: Store,
+    *,
+    spec_text: str,
+    device: str = "auto",
+    command: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Prepare the data, resolve the blueprint, and make the run directory, queued.
+
+    Everything that can be wrong with spec, data or device is found before there is a run.
+    Raises MaquetteError.
+    """
+    prepared = prepare(spec, progress=progress)
+    blueprint = resolve(spec, prepared.facts)
+    run = store.create(
+        spec.name,
+        spec_text=spec_text,
+        spec=spec.model_dump(mode="json"),
+        blueprint_text=serial.to_json(blueprint),
+        command=command,
+        device=device,
+    )
+    prepared.tokenizer.save(run.tokenizer_path)
+    return run
+
+
+def carry_on(
+    recorder: Recorder, *, stop: StopOnSignal | None, which: int | str
+) -> Generator[Event]:
+    """Train the recorder's run from a checkpoint to its end; see `maquette.worker.work`."""
+    run = recorder.run
+    stop = stop or StopOnSignal()
+    checkpoint = _checkpoint(run, which)
+    with _memory_errors():
+        blueprint, prepared = _prepare(run)
+        plan = blueprint.train
+        before = _started(run) if checkpoint else None
+        training = Training(blueprint, prepared, device=run.meta.device, like=before)
+        if checkpoint:
+            training.load(checkpoint.path)
+        recorder.begin(
+            steps=plan.steps,
+            tokens_per_step=plan.tokens_per_step,
+            after_step=checkpoint.step if checkpoint else 0,
+            telemetry=Meter(training.device).read,
+        )
+        life = recorder.state.life_seconds(time.time())
+        rhythm = SaveRhythm(plan.checkpoint_every, life_seconds=life)
+        stop.patient = True
+        for event in training.events(stop, checkpoint_due=rhythm.due):
+            recorder.record(event)
+            if isinstance(event, CheckpointDue):
+                saved = _save(run, training, event, keep=plan.checkpoint_keep)
+                rhythm.saved(saved.seconds)
+                recorder.record(saved)
+                yield saved
+            else:
+                yield event
+
+
+def _prepare(run: Run) -> tuple[Blueprint, Prepared]:
+    """The run's data, and its blueprint, which is written if it isn't there yet."""
+    spec = run_spec(run)
+    prepared = prepare(spec)
+    if not run.blueprint_path.exists():
+        blueprint = resolve(spec, prepared.facts)
+        prepared.tokenizer.save(run.tokenizer_path)
+        run.write_blueprint(serial.to_json(blueprint))
+        return blueprint, prepared
+    blueprint = read_blueprint(run)
+    if prepared.facts != blueprint.facts:
+        raise RunError(
+            f"the data of {run.id} has changed since the run was made",
+            hint="bring the data back as it was, or start a new run with `maquette train`",
+        )
+    return blueprint, prepared
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Running out of memory inside becomes an error for people."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failure = failure_of(error)
+        raise TrainingError(failure.message, hint=failure.hint) from error
+
+
+def _started(run: Run) -> Started | None:
+    """How the run's first worker began."""
+    return next((event for _, event in run.events() if isinstance(event, Started)), None)
+
+
+def _checkpoint(run: Run, which: int | str) -> Checkpoint | None:
+    """The checkpoint to go on from; None for the latest of a run that never saved one."""
+    try:
+        return run.checkpoint(which)
+    except CheckpointError:
+        if which == "latest" and run.stored_state().checkpoint_step is None:
+            return None
+        raise
+
+
+def _save(run: Run, training: Training, due: CheckpointDue, *, keep: int) -> CheckpointSaved:
+    begin = time.perf_counter()
+    saved = run.commit_checkpoint(due.step, training.save, best=due.best)
+    run.prune(keep)
+    return CheckpointSaved(
+        step=due.step,
+        best=due.best,
+        bytes=saved.bytes,
+        seconds=time.perf_counter() - begin,
+    )
