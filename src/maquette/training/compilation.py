@@ -14,9 +14,9 @@ from torch import nn
 from maquette.quantities import format_duration
 
 # What a compiled step saves of an eager one, and the seconds that compiling one block takes with
-# nothing cached. The seconds were measured on two cores; the shares are cautious guesses until
-# `python -m benchmarks.training --compile yes|no` has been run on machines of each kind.
-_SAVED_SHARE = {("cpu", "float32"): 0.08, ("cpu", "bf16"): 0.3, ("cuda", "bf16"): 0.35}
+# nothing cached. Those of bf16 on a CPU were measured on two cores (0 to 8 % over five shapes, by
+# `python -m benchmarks.training --compile yes|no`); the shares of the others are cautious guesses.
+_SAVED_SHARE = {("cpu", "float32"): 0.05, ("cpu", "bf16"): 0.05, ("cuda", "bf16"): 0.35}
 _SAVED_OTHERWISE = 0.1
 _COMPILE_SECONDS = {"cpu": 20.0, "cuda": 30.0}
 
