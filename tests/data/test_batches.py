@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from maquette.data.batches import Batches, counter_random, fixed_windows, permute
+from maquette.data.batches import MIXED, Batches, counter_random, fixed_windows, permute, quotas
 
 IGNORE = -100
 
@@ -178,3 +178,50 @@ def test_a_few_windows_are_spread_evenly_whole_and_the_same_every_time() -> None
     assert [targets[0] for _, targets in rows] == [1, 17, 37]  # not the last, of one token
     assert all(IGNORE not in targets for _, targets in rows)
     assert len(fixed([source(1, 41)], windows=1000)) == 11
+
+
+class TestMixture:
+    WEIGHTS = (0.784, 0.196, 0.020)
+
+    def make(self, *lengths: int, seed: int = 5) -> Batches:
+        sources = [source(1000 * i, n) for i, n in enumerate(lengths)]
+        return Batches(sources, context=4, batch_size=10, seed=seed, weights=self.WEIGHTS)
+
+    def starts(self, batches: Batches, count: int) -> list[int]:
+        return [int(row[0]) for k in range(count) for row in batches.batch(k)[0]]
+
+    def test_shares_are_exact_in_a_thousand_windows(self) -> None:
+        starts = self.starts(self.make(400, 100, 21), 200)
+        for thousand in (starts[:1000], starts[1000:]):
+            assert Counter(start // 1000 for start in thousand) == {0: 784, 1: 196, 2: 20}
+
+    def test_every_window_of_a_source_is_read_equally_often(self) -> None:
+        batches = self.make(400, 100, 21)
+        blocks = 25  # 196 x 25 windows are 196 whole epochs of the second source
+        sources, epochs, windows = batches._places(np.arange(blocks * MIXED))
+        mine = Counter(zip(epochs[sources == 1], windows[sources == 1], strict=True))
+        assert set(mine.values()) == {1}
+        assert len(mine) == 196 * 25
+
+    def test_the_order_is_mixed_and_seeded(self) -> None:
+        sources = [s // 1000 for s in self.starts(self.make(400, 100, 21), 50)]
+        assert 60 < sources[:400].count(1) < 100
+        assert self.starts(self.make(400, 100, 21), 5) == self.starts(self.make(400, 100, 21), 5)
+        assert self.starts(self.make(400, 100, 21, seed=6), 5) != self.starts(
+            self.make(400, 100, 21), 5
+        )
+
+    @pytest.mark.parametrize("count", [0, 1, 37, 100, 123])
+    @pytest.mark.parametrize("mixed", [True, False])
+    def test_counts_what_was_seen(self, count: int, mixed: bool) -> None:
+        sources = [source(0, 400), source(1000, 100), source(2000, 21)]
+        batches = Batches(
+            sources, context=4, batch_size=10, seed=5, weights=self.WEIGHTS if mixed else None
+        )
+        counted = Counter(start // 1000 for start in self.starts(batches, count))
+        assert batches.seen(count) == [counted[i] for i in range(3)]
+
+    def test_quotas_add_up_and_follow_the_weights(self) -> None:
+        assert quotas(self.WEIGHTS).tolist() == [784, 196, 20]
+        assert quotas([1, 1, 1]).tolist() == [334, 333, 333]
+        assert quotas([3, 1]).tolist() == [750, 250]

@@ -3,6 +3,7 @@
 N tokens of a source, T tokens a window, B windows a batch.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Tokens = NDArray[Any]
+MIXED = 1000
+"""Windows in which the shares of a mixture come out exactly."""
 _MASK = 0xFFFFFFFFFFFFFFFF
+_COUNTED = 1 << 20
 _Bits = TypeVar("_Bits", int, NDArray[Any])
 
 
@@ -57,48 +61,102 @@ class Batches:
     An epoch cuts each source, seen as a ring, into N // T windows that begin at an offset of the
     epoch's own; every one of them is read exactly once. Batch k holds windows k*B to k*B + B - 1
     of the endless sequence of epochs, so no state is needed to resume.
+
+    With `weights` (one a source, adding up to 1) the sequence is a mixture: of each MIXED windows
+    in a row, a source has its share, in a seeded order, and goes through epochs of its own.
     """
 
     def __init__(
-        self, sources: Sequence[Tokens], *, context: int, batch_size: int, seed: int
+        self,
+        sources: Sequence[Tokens],
+        *,
+        context: int,
+        batch_size: int,
+        seed: int,
+        weights: Sequence[float] | None = None,
     ) -> None:
+        assert all(len(tokens) > context for tokens in sources), "a source is too short"
         self._sources = sources
         self._context = context
         self._batch_size = batch_size
         self._seed = seed
-        self._ends = np.cumsum([len(tokens) // context for tokens in sources])
-        self.windows = int(self._ends[-1])
-        """Windows in an epoch."""
-        assert all(len(tokens) > context for tokens in sources), "a source is too short"
+        self._counts = np.array([len(tokens) // context for tokens in sources])
+        self._quotas = None if weights is None else quotas(weights)
+        self.windows = int(self._counts.sum())
+        """Windows of all sources."""
 
     def batch(self, k: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of batch k, int64, (B, T) each; targets are one token ahead."""
         positions = np.arange(k * self._batch_size, (k + 1) * self._batch_size)
-        epochs = positions // self.windows
-        rows = np.concatenate(
-            [
-                self._read(e, positions[epochs == e] % self.windows)
-                for e in np.unique(epochs).tolist()
-            ]
-        )
+        rows = np.empty((len(positions), self._context + 1), dtype=np.int64)
+        for row, place in zip(rows, zip(*self._places(positions), strict=True), strict=True):
+            self._read(row, *map(int, place))
         tokens = torch.from_numpy(rows)
         return tokens[:, :-1], tokens[:, 1:]
 
-    def _read(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The windows that stand at some positions of an epoch, (len(positions), T + 1)."""
-        key = counter_random(self._seed, epoch)
-        order = permute(positions.astype(np.uint64), self.windows, key).astype(np.int64)
-        sources = np.searchsorted(self._ends, order, side="right")
-        rows = np.empty((len(positions), self._context + 1), dtype=np.int64)
-        for row, index, source in zip(rows, order.tolist(), sources.tolist(), strict=True):
-            tokens = self._sources[source]
-            before = int(self._ends[source - 1]) if source else 0
-            offset = counter_random(self._seed, epoch, source) % len(tokens)
-            start = (offset + (index - before) * self._context) % len(tokens)
-            part = tokens[start : start + self._context + 1]
-            row[: len(part)] = part
-            row[len(part) :] = tokens[: self._context + 1 - len(part)]
-        return rows
+    def seen(self, batches: int) -> list[int]:
+        """How many windows of each source the first so many batches hold."""
+        total = batches * self._batch_size
+        sizes, cycle = self._cycle()
+        counts = sizes * (total // cycle)
+        for start in range(total - total % cycle, total, _COUNTED):
+            positions = np.arange(start, min(start + _COUNTED, total))
+            counts = counts + np.bincount(self._places(positions)[0], minlength=len(counts))
+        return [int(count) for count in counts]
+
+    def _cycle(self) -> tuple[NDArray[np.int64], int]:
+        """Windows of each source in a cycle of the sequence, and of all: an epoch, or MIXED."""
+        sizes = self._counts if self._quotas is None else self._quotas
+        return sizes, int(sizes.sum())
+
+    def _places(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+        """The source, its epoch, and the window in it that stand at some positions."""
+        sizes, cycle = self._cycle()
+        cycles = positions // cycle
+        order = self._permuted(positions % cycle, cycle, cycles)
+        ends = np.cumsum(sizes)
+        sources = np.searchsorted(ends, order, side="right")
+        windows = order - (ends - sizes)[sources]
+        if self._quotas is None:
+            return sources, cycles, windows
+        ordinals = cycles * sizes[sources] + windows
+        counts = self._counts[sources]
+        epochs, windows = ordinals // counts, ordinals % counts
+        for source in np.unique(sources).tolist():
+            mine = sources == source
+            windows[mine] = self._permuted(
+                windows[mine], int(self._counts[source]), epochs[mine], source
+            )
+        return sources, epochs, windows
+
+    def _permuted(
+        self, index: NDArray[np.int64], size: int, cycles: NDArray[np.int64], *counters: int
+    ) -> NDArray[np.int64]:
+        """Where each index stands in its cycle's own order."""
+        result = np.empty_like(index)
+        for cycle in np.unique(cycles).tolist():
+            mine = cycles == cycle
+            key = counter_random(self._seed, cycle, *(c + 1 for c in counters))
+            result[mine] = permute(index[mine].astype(np.uint64), size, key)
+        return result
+
+    def _read(self, row: NDArray[np.int64], source: int, epoch: int, window: int) -> None:
+        """Fill a row of T + 1 tokens with a window of a source's epoch."""
+        tokens = self._sources[source]
+        offset = counter_random(self._seed, epoch, source) % len(tokens)
+        start = (offset + window * self._context) % len(tokens)
+        part = tokens[start : start + len(row)]
+        row[: len(part)] = part
+        row[len(part) :] = tokens[: len(row) - len(part)]
+
+
+def quotas(weights: Sequence[float]) -> NDArray[np.int64]:
+    """How many of MIXED windows each source has: its weight's share, rounded to add up to all."""
+    shares = np.asarray(weights, dtype=np.float64) / math.fsum(weights) * MIXED
+    counts = np.floor(shares).astype(np.int64)
+    largest = np.argsort(counts - shares, kind="stable")  # the largest remainders first
+    counts[largest[: MIXED - int(counts.sum())]] += 1
+    return counts
 
 
 def fixed_windows(
