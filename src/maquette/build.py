@@ -138,8 +138,7 @@ class Training:
             compiled=compiled,
         )
         yield Note(self.state.step, reason)
-        self._forgive()
-        yield from train(
+        events = train(
             self.model,
             self.optimizers,
             self.state,
@@ -161,6 +160,15 @@ class Training:
             patience=plan.patience,
             stop=stop,
         )
+        extended_at = {e.after_step for e in plan.extensions}
+        if self.state.step in extended_at:
+            self.state.stale_evaluations = 0
+        for event in events:
+            # A run that ended early for want of progress has its patience anew where it was
+            # extended, also when it comes by there a second time.
+            if event.step in extended_at:
+                self.state.stale_evaluations = 0
+            yield event
 
     def evaluate(self) -> Losses:
         """Losses over the fixed validation windows."""
@@ -186,11 +194,6 @@ class Training:
                 seed=self.blueprint.seed,
             )
             return plan.sample_prompt, "".join(pieces)
-
-    def _forgive(self) -> None:
-        """A run that ended early for want of progress has its patience anew when it is extended."""
-        if any(e.after_step == self.state.step for e in self.blueprint.train.extensions):
-            self.state.stale_evaluations = 0
 
     def _decide_to_compile(self) -> tuple[bool, str]:
         plan, costs = self.blueprint.train, self.blueprint.costs

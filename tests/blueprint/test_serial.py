@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.extend import extend
 from maquette.blueprint.resolve import resolve
 from maquette.blueprint.serial import from_json, to_json
 from maquette.errors import RunError
@@ -27,6 +28,22 @@ def test_there_and_back(blueprint: Blueprint) -> None:
     assert to_json(from_json(text)) == text
     assert text.endswith("}\n")
     assert "é" in text
+
+
+def test_extensions_there_and_back(blueprint: Blueprint) -> None:
+    last = blueprint.train.steps
+    longer = extend(blueprint, after_step=last, more_epochs=1)
+    longer = extend(longer, after_step=last + 5, more_steps=10, how="constant")
+    text = to_json(longer)
+    assert from_json(text) == longer
+    assert [e.how for e in from_json(text).train.extensions] == ["rewarm", "constant"]
+    tree = json.loads(text)
+    assert tree["train"]["extensions"][1]["after_step"] == last + 5
+    for field, value in (("how", "rewind"), ("after_step", "5"), ("schedule", None)):
+        damaged = json.loads(text)
+        damaged["train"]["extensions"][1][field] = value
+        with pytest.raises(RunError, match=rf"extensions\[1\]\.{field}"):
+            from_json(json.dumps(damaged))
 
 
 def _change(blueprint: Blueprint, path: str, value: Any) -> str:
@@ -56,6 +73,8 @@ def _change(blueprint: Blueprint, path: str, value: Any) -> str:
         ("shape.dropout", 0),
         ("train.schedule.kind", "cosin"),
         ("train.patience", "soon"),
+        ("train.extensions", None),
+        ("train.extensions", {}),
         ("train.compile", "maybe"),
         ("facts.sources", []),
         ("facts.sources.stories.train.tokens", "many"),

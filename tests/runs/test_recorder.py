@@ -1,9 +1,11 @@
 """The worker's side: what it writes while it lives, and how it ends."""
 
+import dataclasses
 import errno
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,10 @@ import pytest
 
 from maquette.errors import RunError, TrainingError
 from maquette.events import CheckpointDue, Evaluated, Finished, Note, Started, StepDone
+from maquette.runs import durable
+from maquette.runs.process import Process, boot_id
 from maquette.runs.recorder import Pace, Recorder
+from maquette.runs.state import Change, State, Status, Telemetry
 from maquette.runs.store import Run
 from tests.runs.conftest import step, train
 
@@ -186,10 +191,91 @@ def test_a_killed_worker_leaves_a_lost_run_that_goes_on(run: Run) -> None:
         run.remove()
     worker.kill()
     worker.communicate()
-    assert run.state().status == "lost"
+    lost = run.state()
+    assert lost.status == "lost"
+    assert [change.status for change in lost.history] == ["queued", "running"]
     train(run)
-    assert run.state().status == "completed"
+    done = run.state()
+    assert [change.status for change in done.history] == [
+        "queued", "running", "lost", "running", "completed",
+    ]  # fmt: skip
+    assert done.history[2].at == lost.heartbeat_at
     assert [e.step for _, e in run.events() if isinstance(e, StepDone)] == [1, 2, 3, 4, 5, 6]
+
+
+def left_behind(run: Run, status: Status, *, process: bool = True) -> None:
+    """What a worker has written that is gone: at 1000 to 1030 seconds."""
+    gone = Process(2**22 + 1, "0", boot_id(), socket.gethostname())
+    changes = (Change("queued", 990.0), Change(status, 1000.0))
+    state = State(status, changes, gone if process else None, heartbeat_at=1030.0)
+    durable.write_json(run.state_path, state.to_json())
+
+
+@pytest.mark.parametrize("status", ["running", "queued"])
+def test_the_next_worker_writes_down_when_the_last_one_was_lost(run: Run, status: Status) -> None:
+    left_behind(run, status)
+    assert run.state().status == "lost"
+    with Recorder(run) as recorder:
+        changes = recorder.state.history
+        assert [c.status for c in changes] == ["queued", status, "lost", "running"]
+        assert changes[2].at == 1030.0
+        worked = 30.0 if status == "running" else 0.0
+        assert recorder.state.elapsed_seconds(changes[3].at + 5.0) == worked + 5.0
+        assert recorder.state.life_seconds(changes[3].at) == worked
+    assert run.state().elapsed_seconds(1e12) == worked + changes_apart(run)
+
+
+def changes_apart(run: Run) -> float:
+    """How long the last worker ran."""
+    *_, running, stopped = run.state().history
+    return stopped.at - running.at
+
+
+@pytest.mark.parametrize("status", ["stopped", "failed", "completed"])
+def test_a_worker_that_ended_by_itself_was_not_lost(run: Run, status: Status) -> None:
+    left_behind(run, status)
+    with Recorder(run) as recorder:
+        assert [c.status for c in recorder.state.history] == ["queued", status, "running"]
+
+
+def test_a_run_that_had_no_worker_yet_has_lost_none(run: Run) -> None:
+    left_behind(run, "queued", process=False)
+    with Recorder(run) as recorder:
+        assert [c.status for c in recorder.state.history] == ["queued", "queued", "running"]
+
+
+def test_in_the_queue_and_out_of_it(run: Run) -> None:
+    with Recorder(run, queued=True) as recorder:
+        state = run.state()
+        assert state.status == "queued"
+        assert state.process is not None
+        assert state.process.pid == os.getpid()
+        recorder.leave_queue()
+        assert run.state().status == "running"
+        assert run.state().elapsed_seconds(recorder.state.history[-1].at + 3.0) == 3.0
+
+
+def test_telemetry_is_in_the_state_of_a_run_at_work(run: Run) -> None:
+    figures = Telemetry(cpu_percent=190.0, memory_bytes=123, gpu_note="no GPU")
+    with Recorder(run) as recorder:
+        recorder.begin(steps=10, tokens_per_step=64, telemetry=lambda: figures)
+        recorder.record(Started(0, 10, 1, "cpu", "float32", False))
+        assert run.state().telemetry == figures
+        assert json.loads(run.state_path.read_text())["telemetry"]["cpu_percent"] == 190.0
+    with Recorder(run) as recorder:
+        assert run.state().telemetry is None  # what another process took is no news of this one
+
+
+def test_the_state_of_another_version_is_read_as_it_is(run: Run) -> None:
+    train(run)
+    known = run.state()
+    older = json.loads(run.state_path.read_text())
+    newer = {**older, "mood": "sunny"}
+    del older["telemetry"]
+    run.metrics_path.unlink()  # nothing is left to rebuild it from
+    for content in (older, newer):
+        run.state_path.write_text(json.dumps(content))
+        assert run.state() == dataclasses.replace(known, telemetry=None)
 
 
 def test_pace() -> None:

@@ -1,12 +1,14 @@
 """The state: what events make of it, and what is refused as a state."""
 
+import dataclasses
 import json
+from typing import Any
 
 import pytest
 
 from maquette.events import CheckpointSaved, Evaluated, Event, Finished, Note, Started, StepDone
 from maquette.runs.process import this_process
-from maquette.runs.state import Change, Failure, State, rebuild, state_from
+from maquette.runs.state import Change, Failure, State, Telemetry, rebuild, state_from
 
 EVENTS: list[Event] = [
     Started(0, 100, 1234, "cpu", "float32", False),
@@ -39,10 +41,72 @@ def test_elapsed_time_leaves_pauses_out() -> None:
     assert lost.elapsed_seconds(now=1e9) == 21.0
 
 
+def history(*changes: tuple[Any, float]) -> tuple[Change, ...]:
+    return tuple(Change(status, at) for status, at in changes)
+
+
+def test_a_worker_that_was_lost_counts_up_to_its_last_sign() -> None:
+    twice_lost = State(
+        "running",
+        history(
+            ("queued", 0), ("running", 10), ("lost", 40), ("running", 50), ("lost", 60),
+            ("running", 100),
+        ),
+    )  # fmt: skip
+    assert twice_lost.elapsed_seconds(now=130.0) == 30 + 10 + 30
+    assert twice_lost.life_seconds(now=130.0) == 35.0
+    assert twice_lost.life_seconds(now=100.0) == 20.0
+    lost_again = dataclasses.replace(twice_lost, status="lost", heartbeat_at=107.0)
+    assert lost_again.elapsed_seconds(now=1e9) == 47.0
+
+
+def test_a_run_that_was_never_lost_knows_no_life() -> None:
+    stopped = history(("queued", 0), ("running", 10), ("stopped", 40), ("running", 50))
+    assert State("running", stopped).life_seconds(now=100.0) is None
+    assert State("queued").life_seconds(now=100.0) is None
+
+
+def whole_state() -> State:
+    state = State(
+        "failed",
+        (Change("failed", 1.0),),
+        this_process(),
+        error=Failure("a", "b"),
+        telemetry=Telemetry(cpu_percent=180.5, memory_bytes=10**9, gpu_note="none"),
+    )
+    return state.after(EVENTS[0])
+
+
 def test_a_state_survives_its_file() -> None:
-    state = State("failed", (Change("failed", 1.0),), this_process(), error=Failure("a", "b"))
-    state = state.after(EVENTS[0])
+    state = whole_state()
     assert state_from(json.dumps(state.to_json())) == state
+
+
+def test_what_a_newer_version_added_is_passed_over() -> None:
+    value = whole_state().to_json()
+    value["mood"] = "sunny"
+    for part in ("process", "error", "telemetry"):
+        value[part]["mood"] = {"sunny": True}
+    value["history"][0]["mood"] = None
+    assert state_from(json.dumps(value)) == whole_state()
+
+
+def test_an_older_version_wrote_no_telemetry() -> None:
+    value = whole_state().to_json()
+    del value["telemetry"]
+    assert state_from(json.dumps(value)) == dataclasses.replace(whole_state(), telemetry=None)
+    value["telemetry"] = {"memory_bytes": 5}
+    assert state_from(json.dumps(value)).telemetry == Telemetry(memory_bytes=5)
+
+
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(State)])
+def test_a_key_that_is_damaged_is_no_key_of_another_version(name: str) -> None:
+    value = {key.replace(name, f"{name}x"): v for key, v in whole_state().to_json().items()}
+    if name == "telemetry":
+        assert state_from(json.dumps(value)).telemetry is None  # nothing hangs on it
+    else:
+        with pytest.raises(ValueError):
+            state_from(json.dumps(value))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +119,10 @@ def test_a_state_survives_its_file() -> None:
         {"history": [{"status": "running", "at": "noon"}]},
         {"error": {"nothing": 1}},
         {"history": 5},
+        {"history": [5]},
+        {"history": [{"status": "asleep", "at": 1.0}]},
+        {"telemetry": 5},
+        {"telemetry": {"cpu_percent": "much"}},
     ],
 )
 def test_what_is_not_a_state(change: dict[str, object]) -> None:

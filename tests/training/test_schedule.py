@@ -1,9 +1,10 @@
+import itertools
 import math
 from typing import Any
 
 import pytest
 
-from maquette.training.schedule import learning_rate_factor
+from maquette.training.schedule import extended_factor, learning_rate_factor
 
 
 def factors(at: list[int], **how: Any) -> list[float]:
@@ -84,3 +85,53 @@ def test_a_run_made_longer_stays_at_its_last_rate_beyond_its_end() -> None:
         120, kind="cosine", steps=100, warmup_steps=0, decay_steps=100, final_fraction=0.1
     )
     assert found == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("kind", ["cosine", "linear", "constant", "wsd"])
+@pytest.mark.parametrize(("warmup", "first"), [(4, 0.0), (0, 1.0)])
+def test_before_the_first_step(kind: Any, warmup: int, first: float) -> None:
+    decay = 0 if kind == "constant" else 6
+    found = learning_rate_factor(
+        0, kind=kind, steps=10, warmup_steps=warmup, decay_steps=decay, final_fraction=0.1
+    )
+    assert found == first
+
+
+def before(step: int) -> float:
+    return step / 1000
+
+
+def then(step: int) -> float:
+    return min(1.0, step / 10)  # a warmup of ten steps
+
+
+@pytest.mark.parametrize(
+    ("how", "factors"),
+    [
+        ("continue", {99: 0.099, 100: 0.1, 101: 1.0, 120: 1.0}),
+        ("rewarm", {99: 0.099, 100: 0.1, 101: 0.19, 105: 0.55, 110: 1.0, 111: 1.0}),
+        ("constant", {99: 0.099, 100: 0.1, 101: 0.1, 1000: 0.1}),
+    ],
+)
+def test_another_factor_after_a_step(how: Any, factors: dict[int, float]) -> None:
+    found = {
+        step: extended_factor(
+            step, before=before, after_step=100, how=how, then=then, warmup_steps=10
+        )
+        for step in factors
+    }
+    assert found == pytest.approx(factors)
+
+
+def test_a_warmup_never_falls_below_what_was_reached() -> None:
+    found = [
+        extended_factor(
+            step, before=lambda _: 0.6, after_step=100, how="rewarm", then=then, warmup_steps=10
+        )
+        for step in range(100, 112)
+    ]
+    assert found[0] == 0.6
+    assert found == sorted(found)
+    assert found[-1] == 1.0
+    differences = [b - a for a, b in itertools.pairwise(found[:11])]
+    assert differences == pytest.approx([0.04] * 10)

@@ -1,12 +1,18 @@
 import json
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from maquette import build
+from maquette.blueprint import serial
+from maquette.blueprint.extend import extend
+from maquette.build import rate_factor
 from maquette.errors import RunError, TrainingError
-from maquette.events import CheckpointSaved, Finished, Started, StepDone
+from maquette.events import CheckpointSaved, Evaluated, Finished, Started, StepDone
+from maquette.loading import read_blueprint
 from maquette.runs.store import Run, Store
 from maquette.worker import __main__ as worker
 from maquette.worker import work
@@ -19,8 +25,8 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAQUETTE_CACHE", str(tmp_path / "cache"))
 
 
-def new_run(folder: Path, **train: Any) -> Run:
-    spec = tiny_spec(folder, checkpoint={"every": 4, "keep": 2}, **train)
+def new_run(folder: Path, *, keep: int = 2, **train: Any) -> Run:
+    spec = tiny_spec(folder, checkpoint={"every": 4, "keep": keep}, **train)
     return create_run(spec, Store(folder / "runs"), spec_text="name: tiny\n", device="cpu")
 
 
@@ -139,3 +145,128 @@ def test_running_out_of_memory_is_told_to_people(
         list(work(run))
     assert "train.batch_size" in (caught.value.hint or "")
     assert run.state().status == "failed"
+
+
+SELDOM: dict[str, Any] = {
+    "evaluate": {"every": 6, "windows": 4},
+    "sample": {"every": 12, "max_new_tokens": 2},
+}
+
+
+def extend_run(run: Run, after_step: int, more_steps: int, how: Any = None) -> None:
+    longer = extend(read_blueprint(run), after_step=after_step, more_steps=more_steps, how=how)
+    run.write_blueprint(serial.to_json(longer))
+
+
+def copy_of(run: Run) -> Run:
+    """The same run once more, in a folder of its own."""
+    place = run.path.with_name(f"{run.id}-copy")
+    shutil.copytree(run.path, place)
+    return Run(place)
+
+
+def train_until(run: Run, last: int) -> None:
+    """Work on a run, and be gone after a step."""
+    events = work(run)
+    for event in events:
+        if isinstance(event, StepDone) and event.step == last:
+            events.close()
+            break
+
+
+# The last of 12 steps has a tenth of the peak, 0.001. Then come 20 more: stretched over 32 steps
+# and without a warmup (12 steps have none), after 8 of them cosine has fallen by 20 / 32.
+RATES = {
+    "continue": {12: 1e-4, 20: 1e-4 + 9e-4 * (0.5 + 0.5 * math.cos(math.pi * 20 / 32)), 32: 1e-4},
+    "rewarm": {12: 1e-4, 13: 4e-4, 14: 7e-4, 15: 1e-3, 32: 1e-4},
+    "constant": {12: 1e-4, 13: 1e-4, 20: 1e-4, 32: 1e-4},
+}
+
+
+@pytest.mark.parametrize("how", RATES)
+def test_an_extended_run_trains_at_the_rates_of_its_plan(tmp_path: Path, how: str) -> None:
+    warmup = {"warmup_steps": 3 if how == "rewarm" else 0}
+    run = new_run(tmp_path, schedule=warmup, learning_rate=1e-3, **SELDOM)
+    list(work(run))
+    before = step_rows(run)
+    extend_run(run, 12, 20, how)
+    events = list(work(run))
+    assert events[-1] == Finished(32, "completed")
+    assert step_rows(run)[:12] == before
+    rates = {e.step: e.learning_rate for _, e in run.events() if isinstance(e, StepDone)}
+    assert sorted(rates) == list(range(1, 33))
+    factor = rate_factor(read_blueprint(run).train)
+    assert rates == {step: 1e-3 * factor(step) for step in rates}
+    assert {step: rates[step] for step in RATES[how]} == pytest.approx(RATES[how])
+    state = run.state()
+    assert (state.status, state.step, state.steps, state.checkpoint_step) == (
+        "completed", 32, 32, 32,
+    )  # fmt: skip
+
+
+def test_a_run_extended_twice_and_cut_off_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path,
+) -> None:
+    whole = new_run(tmp_path, **SELDOM)
+    list(work(whole))
+    extend_run(whole, 12, 6)
+    train_until(whole, 17)
+    list(work(whole))
+    extend_run(whole, 18, 6, "constant")
+    cut = copy_of(whole)
+    list(work(whole))
+    for last in (19, 22):
+        train_until(cut, last)
+    list(work(cut))
+    assert [step for step, _, _ in step_rows(whole)] == list(range(1, 25))
+    assert step_rows(cut) == step_rows(whole)
+    assert weights(cut) == weights(whole)
+
+
+def test_going_back_before_an_extension_and_extending_from_there(tmp_path: Path) -> None:
+    run = new_run(tmp_path, keep=9, **SELDOM)
+    list(work(run))
+    extend_run(run, 12, 6)
+    list(work(run))
+    extend_run(run, 8, 7, "constant")
+    list(work(run, checkpoint=8))
+    rates = [e.learning_rate for _, e in run.events() if isinstance(e, StepDone)]
+    assert len(rates) == 15
+    assert set(rates[7:]) == {rates[7]}
+    assert run.state().steps == 15
+
+
+TIRED: dict[str, Any] = {
+    "learning_rate": 1e-12,  # so that nothing gets better
+    "evaluate": {"every": 1, "windows": 4, "patience": 6},
+}
+
+
+def evaluations(run: Run) -> list[int]:
+    return [e.step for _, e in run.events() if isinstance(e, Evaluated)]
+
+
+def test_a_run_that_ended_early_has_its_patience_anew_when_it_is_extended(tmp_path: Path) -> None:
+    run = new_run(tmp_path, **TIRED)
+    assert list(work(run))[-1] == Finished(6, "early_stop")  # those of steps 1 to 6 are no better
+    extend_run(run, 6, 20)
+    assert read_blueprint(run).train.extensions[0].how == "continue"
+    cut = copy_of(run)
+    assert list(work(run))[-1] == Finished(12, "early_stop")
+    for last in (7, 10):
+        train_until(cut, last)
+    assert list(work(cut))[-1] == Finished(12, "early_stop")
+    assert evaluations(cut) == evaluations(run) == list(range(13))
+    assert step_rows(cut) == step_rows(run)
+    assert weights(cut) == weights(run)
+
+
+def test_it_has_it_also_when_it_comes_by_the_old_end_again(tmp_path: Path) -> None:
+    run = new_run(tmp_path, keep=9, **TIRED)
+    list(work(run))
+    extend_run(run, 6, 20)
+    again = copy_of(run)
+    list(work(run))
+    assert list(work(again, checkpoint=4))[-1] == Finished(12, "early_stop")
+    assert step_rows(again) == step_rows(run)
+    assert weights(again) == weights(run)

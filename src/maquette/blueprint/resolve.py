@@ -4,6 +4,7 @@ Pure: no file, no clock, no torch. The same spec and facts give the same bluepri
 """
 
 import math
+from fractions import Fraction
 
 from maquette.blueprint import costs
 from maquette.blueprint.blueprint import Blueprint, OptimizerPlan, SchedulePlan, TrainPlan
@@ -72,7 +73,8 @@ def _train(train: Train, facts: DataFacts, context: int) -> TrainPlan:
     held_out = _validation_windows(facts, context)
     steps = train.steps
     if steps is None and train.epochs is not None:
-        steps = max(1, math.ceil(train.epochs * windows / train.batch_size))
+        # As a fraction: 0.07 * 100 in floats is more than 7, and would take a step too many.
+        steps = max(1, math.ceil(Fraction(str(train.epochs)) * windows / train.batch_size))
     elif steps is None:
         steps = DEFAULT_STEPS
     tokens_per_step = train.batch_size * context

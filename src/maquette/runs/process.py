@@ -53,8 +53,10 @@ def this_process() -> Process:
 def process_from(value: Any) -> Process | None:
     """The process in a JSON object; None if there is none in it."""
     try:
-        process = Process(**value)
-    except TypeError:
+        process = Process(
+            **{field.name: value[field.name] for field in dataclasses.fields(Process)}
+        )
+    except (KeyError, TypeError):
         return None
     types = {"pid": int, "started": str, "boot": str, "host": str}
     return process if all(isinstance(getattr(process, k), t) for k, t in types.items()) else None

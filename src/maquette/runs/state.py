@@ -6,14 +6,16 @@ import json
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from maquette.events import CheckpointSaved, Evaluated, Event, Finished, Started, StepDone
 from maquette.runs.process import Process, process_from
 
 Status = Literal["queued", "running", "completed", "failed", "stopped", "lost"]
+_T = TypeVar("_T")
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
 ACTIVE: tuple[Status, ...] = ("queued", "running")
+_LATER = frozenset({"telemetry"})  # fields that the first version didn't write
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +130,26 @@ class State:
 
 
 def state_from(text: str) -> State:
-    """The state in the text of state.json. Raises ValueError if it isn't one."""
+    """The state in the text of state.json, of this version, an older or a newer one.
+
+    What a newer one added is passed over; what an older one lacks has its default. Raises
+    ValueError if it isn't a state: one that lacks more than that is damaged.
+    """
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError("not an object")
     try:
-        value["history"] = tuple(Change(**change) for change in value.get("history", ()))
+        value["history"] = tuple(_known(Change, change) for change in value["history"])
         if value.get("process") is not None:
             value["process"] = process_from(value["process"])
-        if value.get("error") is not None:
-            value["error"] = Failure(**value["error"])
-        if value.get("telemetry") is not None:
-            value["telemetry"] = Telemetry(**value["telemetry"])
-        state = State(**{f.name: value[f.name] for f in dataclasses.fields(State)})
-    except (KeyError, TypeError) as error:
+        for name, kind in (("error", Failure), ("telemetry", Telemetry)):
+            if value.get(name) is not None:
+                value[name] = _known(kind, value[name])
+        names = {field.name for field in dataclasses.fields(State)}
+        if missing := names - _LATER - value.keys():
+            raise KeyError(min(missing))
+        state = _known(State, value)
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a state: {error}") from None
     for part in (state, *state.history, state.error, state.telemetry):
         if part is not None:
@@ -161,6 +169,12 @@ def rebuild(events: Iterable[tuple[float, Event]], *, created_at: float, alive: 
     if alive and state.status != "running":
         return state.changed("running", state.heartbeat_at or created_at)
     return state
+
+
+def _known(kind: type[_T], value: dict[str, Any]) -> _T:
+    """A dataclass from those of the keys that it knows."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: content for key, content in value.items() if key in names})
 
 
 def _check(value: Any) -> None:

@@ -14,13 +14,13 @@ def learning_rate_factor(
     decay_steps: int,
     final_fraction: float,
 ) -> float:
-    """The factor for step 1 ... steps: a linear warmup, a plateau, then a fall to the last share.
+    """The factor for step 0 ... steps: a linear warmup, a plateau, then a fall to the last share.
 
     Warmup reaches 1 at step `warmup_steps`. The fall takes the last `decay_steps` steps, along
     half a cosine wave (Loshchilov & Hutter 2017, arXiv:1608.03983) or a straight line; `wsd` is a
     straight line after a long plateau (Hu et al. 2024, arXiv:2404.06395).
     """
-    if step <= warmup_steps:
+    if step < warmup_steps:
         return step / warmup_steps
     left = steps - step
     if kind == "constant" or left >= decay_steps:

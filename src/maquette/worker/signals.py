@@ -1,5 +1,6 @@
 """Signals that ask a worker to end."""
 
+import contextlib
 import signal
 from collections.abc import Callable
 from types import FrameType
@@ -10,13 +11,16 @@ class StopOnSignal:
 
     Once `patient`, the first signal asks the loop to end after its step, and the second ends at
     once; before, there is nothing to finish, and the first one ends at once. SIGHUP, which a
-    closed terminal may send after another one, is never the second. `say` tells the person.
+    closed terminal may send after another one, is never the second. Whatever comes after the end
+    has begun is passed over: it would keep the worker from writing down that it stopped. `say`
+    tells the person.
     """
 
     def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self.asked = False
         self.patient = False
         self._say = say
+        self._ending = False
 
     def __call__(self) -> bool:
         """Whether a signal came."""
@@ -31,11 +35,15 @@ class StopOnSignal:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._ending:
+            return
         again = self.asked and number in (signal.SIGINT, signal.SIGTERM)
         self.asked = True
         if again or not self.patient:
+            self._ending = True
             raise KeyboardInterrupt
-        self._say("ending after this step, with a checkpoint; once more ends at once")
+        with contextlib.suppress(RuntimeError):  # a print can't begin inside another one
+            self._say("ending after this step, with a checkpoint; once more ends at once")
 
     @staticmethod
     def _signals() -> list[signal.Signals]:
