@@ -7,6 +7,7 @@ from maquette.blueprint.blueprint import Blueprint
 from maquette.errors import DamagedError, RunError
 from maquette.generation.decode import arrange_for_decoding
 from maquette.models.gpt import GPT
+from maquette.runs import durable
 from maquette.runs.store import Checkpoint, Run
 from maquette.spec.schema import Spec
 from maquette.tokenizers.base import Tokenizer
@@ -38,6 +39,9 @@ def load_checkpoint_model(
             f" but the run's model {blueprint.shape.vocabulary}",
             hint="it is not the tokenizer that this run was trained with",
         )
+    known = durable.read_manifest(checkpoint.path).get("tokenizer")
+    if known not in (None, durable.digest(run.tokenizer_path)):
+        raise DamagedError(f"{run.tokenizer_path} is damaged: its checksum differs")
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and nobody needs them
         model = GPT(blueprint.shape)
     load_weights(checkpoint.path, model)
@@ -55,9 +59,14 @@ def run_spec(run: Run) -> Spec:
 
 
 def read_blueprint(run: Run) -> Blueprint:
-    """What blueprint.json says. Raises RunError."""
+    """What blueprint.json says. Raises RunError, which names it."""
+    path = run.blueprint_path
     try:
-        return serial.from_json(run.blueprint_path.read_text(encoding="utf-8"))
+        return serial.from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         cause = (error.strerror or str(error)).lower()
-        raise RunError(f"can't read {run.blueprint_path}: {cause}") from None
+        raise RunError(f"can't read {path}: {cause}") from None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+    except RunError as error:
+        raise RunError(f"{path}: {error.message}", hint=error.hint) from None

@@ -86,6 +86,15 @@ def test_anything_else_is_refused(blueprint: Blueprint, path: str, value: Any) -
         from_json(_change(blueprint, path, value))
 
 
+def test_a_number_that_changed_is_found(blueprint: Blueprint) -> None:
+    tree = json.loads(to_json(blueprint))
+    tree["seed"] += 1
+    with pytest.raises(RunError, match="its checksum differs"):
+        from_json(json.dumps(tree))
+    del tree["checksum"]  # as older versions wrote it
+    assert from_json(json.dumps(tree)).seed == blueprint.seed + 1
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, '{"a": NaN}'])
 def test_junk_is_refused(text: str) -> None:
     with pytest.raises(RunError):

@@ -44,6 +44,24 @@ def test_text_is_replaced_and_keeps_the_umask(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "state.json"]
 
 
+def test_a_file_by_another_writer_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    durable.write_file(path, lambda place: place.write_text("one"))
+
+    def broken(place: Path) -> None:
+        place.write_text("half")
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError):
+        durable.write_file(path, broken)
+    assert path.read_text() == "one"
+    with pytest.raises(RunError, match=r"can't write .*tokenizer\.json: no such file"):
+        durable.write_file(path, lambda place: None)
+    durable.write_file(path, lambda place: place.write_text("two"))
+    assert path.read_text() == "two"
+    assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
+
+
 def test_json_is_strict(tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     durable.write_json(path, {"loss": float("nan"), "all": [1, float("inf")], "name": "å"})

@@ -221,6 +221,19 @@ def test_pruning_keeps_the_best_and_two_sound_ones(run: Run) -> None:
     assert steps(run) == [2, 8, 9]
 
 
+def test_pruning_never_removes_the_last_two_sound_ones(run: Run) -> None:
+    for number in range(1, 5):
+        save(run, number)
+    damage(run, 4)  # by the run's own process it had been found right
+    damage(run, 3)
+    assert run.prune(keep=1) == []
+    assert run.checkpoint().step == 2
+    save(run, 5)
+    assert run.prune(keep=1) == [1]
+    damage(run, 5)
+    assert run.checkpoint().step == 2
+
+
 def test_rewinding_keeps_what_it_takes_aside(run: Run) -> None:
     train(run)
     rows = run.metrics_path.read_text().splitlines()

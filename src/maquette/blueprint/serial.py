@@ -1,6 +1,7 @@
 """Blueprint <-> JSON: the same blueprint gives the same bytes, and comes back exactly."""
 
 import dataclasses
+import hashlib
 import json
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -10,16 +11,23 @@ from maquette.errors import RunError
 
 
 def to_json(blueprint: Blueprint) -> str:
-    """JSON with the fields in their order, indented by two, and a newline at its end."""
-    value = dataclasses.asdict(blueprint)
+    """JSON, indented by two: the fields in their order, and a checksum of them."""
+    value = {**dataclasses.asdict(blueprint), "checksum": _checksum(blueprint)}
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> Blueprint:
-    """The blueprint in a JSON text. Raises RunError where a key is missing, unknown or wrong."""
+    """The blueprint in a JSON text.
+
+    Raises RunError where a key is missing, unknown or wrong, or the checksum differs; a text
+    without one, from an older version, is taken at its word.
+    """
     try:
         value = json.loads(text, parse_constant=_no_constant)
+        checksum = value.pop("checksum", None) if isinstance(value, dict) else None
         blueprint = _read(Blueprint, value, "blueprint")
+        if checksum not in (None, _checksum(blueprint)):
+            raise ValueError("its checksum differs")
     except (ValueError, RecursionError) as error:
         raise RunError(
             f"this is no blueprint that maquette {_version()} can read: {error}",
@@ -27,6 +35,11 @@ def from_json(text: str) -> Blueprint:
         ) from None
     assert isinstance(blueprint, Blueprint)
     return blueprint
+
+
+def _checksum(blueprint: Blueprint) -> str:
+    """SHA-256 of all that it says, however the text is laid out."""
+    return hashlib.sha256(json.dumps(dataclasses.asdict(blueprint)).encode()).hexdigest()
 
 
 def _version() -> str:

@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,16 +57,20 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
     With `sync=False` the step is still atomic for readers, but a power cut may undo or damage it:
     for what is written every second and can be rebuilt. Raises RunError.
     """
-    with os_errors("write", path):
-        temporary = _temporary(path)
-        try:
-            _write_new(temporary, text.encode(), sync=sync)
-            os.replace(temporary, path)  # noqa: PTH105 - the call whose order matters, spelled out
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        if sync:
-            sync_folder(path.parent)
+    _replace(path, lambda temporary: _write_new(temporary, text.encode(), sync=sync), sync=sync)
+
+
+def write_file(path: Path, fill: Callable[[Path], object]) -> None:
+    """Replace a file in one step, durably, by the one that `fill` writes to the path it is given.
+
+    Raises RunError, and whatever `fill` raises.
+    """
+
+    def fill_and_sync(temporary: Path) -> None:
+        fill(temporary)
+        _sync_and_measure(temporary)
+
+    _replace(path, fill_and_sync, sync=True)
 
 
 def write_json(path: Path, value: object, *, sync: bool = True) -> None:
@@ -83,8 +88,7 @@ def make_folder(path: Path) -> None:
             missing.append(place)
             place = place.parent
         for folder in reversed(missing):
-            folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)
+            _make_one(folder)
 
 
 def commit_folder(
@@ -93,8 +97,9 @@ def commit_folder(
     """Make a folder whole or not at all: `fill` writes files into the temporary folder it is given.
 
     `extra` goes into the manifest beside the files' sizes and checksums. The folder must not be
-    there yet; its parents are created. Returns the bytes of all files, the manifest among them.
-    Raises RunError, and whatever `fill` raises, after having removed the temporary folder.
+    there yet. Its parent is created, but no more than that: a run that was deleted stays so.
+    Returns the bytes of all files, the manifest among them. Raises RunError, and whatever `fill`
+    raises, after having removed the temporary folder.
     """
     extra = finite(extra or {})
     assert not set(extra) & set(_RESERVED), "these keys belong to the manifest"
@@ -109,6 +114,9 @@ def commit_folder(
         _write_new(temporary / MANIFEST, manifest, sync=True)
         written = sum(int(file["size"]) for file in files.values()) + len(manifest)
 
+    with os_errors("write", folder):
+        if not folder.parent.is_dir():
+            _make_one(folder.parent)
     if not _place(folder, fill_and_seal):
         raise RunError(f"can't write {folder}: it is there already")
     return written
@@ -117,7 +125,8 @@ def commit_folder(
 def create_folder(folder: Path, fill: Callable[[Path], None]) -> bool:
     """Make a folder without a manifest, whole or not at all; False if the name is taken.
 
-    Its files may change later. Raises RunError, and whatever `fill` raises.
+    Its files may change later. Its parents are created. Raises RunError, and whatever `fill`
+    raises.
     """
 
     def fill_and_sync(temporary: Path) -> None:
@@ -125,6 +134,7 @@ def create_folder(folder: Path, fill: Callable[[Path], None]) -> bool:
         for name in _files(temporary):
             _sync_and_measure(temporary / name)
 
+    make_folder(folder.parent)
     return _place(folder, fill_and_sync)
 
 
@@ -188,10 +198,10 @@ def verify_folder(folder: Path) -> dict[str, Any]:
     for name, file in manifest["files"].items():
         path = folder / name
         try:
-            digest = _digest(path)
+            found = digest(path)
         except OSError as error:
             raise DamagedError(f"{path} can't be read: {error.strerror}") from error
-        if digest != file["sha256"]:
+        if found != file["sha256"]:
             raise DamagedError(f"{path} is damaged: its checksum differs from the manifest's")
     return manifest
 
@@ -206,13 +216,11 @@ class Appender:
     def __init__(self, path: Path) -> None:
         self.path = path
         with os_errors("write", path):
-            new = not path.exists()
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
             try:
                 self._size = _whole_lines(self._file)
                 os.ftruncate(self._file, self._size)
-                if new:
-                    sync_folder(path.parent)
+                sync_folder(path.parent)  # whoever made the file may have been killed before this
             except BaseException:
                 os.close(self._file)
                 raise
@@ -280,6 +288,12 @@ def finite(value: Any) -> Any:
     return value
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable. Raises OSError."""
     if os.name == "nt":  # Windows has no such call; NTFS journals its names
@@ -289,6 +303,24 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _make_one(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def _replace(path: Path, fill: Callable[[Path], None], *, sync: bool) -> None:
+    with os_errors("write", path):
+        temporary = _temporary(path)
+        try:
+            fill(temporary)
+            os.replace(temporary, path)  # noqa: PTH105 - the call whose order matters, spelled out
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if sync:
+            sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -328,7 +360,6 @@ def _place(folder: Path, fill_and_sync: Callable[[Path], None]) -> bool:
     """Fill a temporary folder and give it its name, unless somebody has that name already."""
     if os.path.lexists(folder):
         return False
-    make_folder(folder.parent)
     temporary = _temporary(folder)
     with os_errors("write", folder):
         try:
@@ -355,20 +386,16 @@ def _place(folder: Path, fill_and_sync: Callable[[Path], None]) -> bool:
 
 def _files(folder: Path) -> list[str]:
     paths = [path for path in folder.rglob("*") if not path.is_dir()]
-    assert all(path.is_file() and not path.is_symlink() for path in paths), "plain files only"
+    modes = [path.lstat().st_mode for path in paths]  # raises for one that was deleted meanwhile
+    assert all(map(stat.S_ISREG, modes)), "plain files only"
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
 def _sync_and_measure(path: Path) -> dict[str, Any]:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"size": file.tell(), "sha256": digest}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"size": file.tell(), "sha256": sha256}
 
 
 def _render(manifest: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ class Run:
         self.samples_path = path / "samples"
         self.checkpoints_path = path / "checkpoints"
         self._meta: Meta | None = None
-        self._verified: set[int] = set()
+        self._verified: dict[int, object] = {}  # step -> what its files looked like then
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -120,6 +120,10 @@ class Run:
         """Put blueprint.json in its place."""
         durable.write_text(self.blueprint_path, text)
 
+    def write_tokenizer(self, write: Callable[[Path], object]) -> None:
+        """Put tokenizer.json in its place; `write` writes it to the path that it is given."""
+        durable.write_file(self.tokenizer_path, write)
+
     def commit_checkpoint(
         self,
         step: int,
@@ -130,14 +134,17 @@ class Run:
     ) -> Checkpoint:
         """Save a checkpoint: `fill` writes its files; it counts once its manifest is on disk.
 
-        An older one of the same step (from before a resume) is replaced. Raises RunError.
+        Its manifest knows the run's tokenizer too. An older one of the same step (a damaged one,
+        from before a resume) is replaced. Raises RunError.
         """
         folder = self.checkpoints_path / f"step-{step:08d}"
         if folder.exists():
             durable.remove_folder(folder)
         extra = {**(extra or {}), "step": step, "best": best}
+        with contextlib.suppress(OSError):  # a run need not have one
+            extra["tokenizer"] = durable.digest(self.tokenizer_path)
         written = durable.commit_folder(folder, fill, extra=extra)
-        self._verified.add(step)
+        self._verified[step] = _look_of(folder)
         durable.write_text(self.checkpoints_path / "latest", f"{folder.name}\n")
         if best:
             durable.write_text(self.checkpoints_path / "best", f"{folder.name}\n")
@@ -186,7 +193,7 @@ class Run:
         """Remove all but the newest `keep` checkpoints; returns the steps removed.
 
         Stays: the best one, and the newest two whose every byte has been read and found right
-        (in this process), so that there is always one to go back to.
+        (in this process, and no file has changed since), so that there is always one to go back to.
         """
         steps: list[int] = []
         sound = 0
@@ -195,9 +202,10 @@ class Run:
         for rank, (step, folder) in enumerate(reversed(folders)):
             try:
                 checkpoint = _checkpoint(folder, durable.read_manifest(folder))
-                if sound < 2 and step not in self._verified:
+                look = _look_of(folder)
+                if sound < 2 and self._verified.get(step) != look:
                     durable.verify_folder(folder)
-                    self._verified.add(step)
+                    self._verified[step] = look
             except DamagedError:
                 continue  # it may be all that somebody has; it is not ours to throw away
             needed = rank < keep or sound < 2 or (checkpoint.best and not best_kept)
@@ -214,17 +222,19 @@ class Run:
         Events and checkpoints of later steps are kept aside: `metrics-aside.jsonl` and
         `checkpoints/aside/`. Raises RunError.
         """
-        _cut_events(self.metrics_path, self.path / "metrics-aside.jsonl", step)
         later = [folder for at, folder in self._checkpoint_folders() if at > step]
         if later:
             aside = self.checkpoints_path / "aside"
             durable.make_folder(aside)
             with durable.os_errors("rename", later[0]):
-                for folder in later:
+                # The newest first, and all before the events: wherever a kill falls in between,
+                # the events reach as far as the newest checkpoint that is left.
+                for folder in reversed(later):
                     shutil.rmtree(aside / folder.name, ignore_errors=True)
                     folder.rename(aside / folder.name)
-                durable.sync_folder(aside)
-                durable.sync_folder(self.checkpoints_path)
+                    durable.sync_folder(aside)
+                    durable.sync_folder(self.checkpoints_path)
+        _cut_events(self.metrics_path, self.path / "metrics-aside.jsonl", step)
 
     def remove(self) -> None:
         """Delete the run. Raises RunError if somebody works on it."""
@@ -337,9 +347,19 @@ def _checkpoint(
     folder: Path, manifest: dict[str, Any], passed_over: tuple[str, ...] = ()
 ) -> Checkpoint:
     size = sum(file["size"] for file in manifest["files"].values())
-    size += (folder / durable.MANIFEST).stat().st_size
+    try:
+        size += (folder / durable.MANIFEST).stat().st_size
+    except OSError:  # its worker has removed it since the manifest was read
+        raise DamagedError(f"{folder} is missing") from None
     best = manifest.get("best") is True
     return Checkpoint(int(folder.name.removeprefix("step-")), folder, best, size, passed_over)
+
+
+def _look_of(folder: Path) -> object:
+    """Something that differs once a file of the folder has been written to."""
+    with durable.os_errors("read", folder):
+        stats = {path: path.stat() for path in sorted(folder.rglob("*"))}
+    return [(path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]
 
 
 def _cut_events(path: Path, aside: Path, step: int) -> None:

@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ def save_training(
         "random": _random_states(),
     }
     (folder / TRAINER).write_text(json.dumps(trainer), encoding="utf-8")
+    for name in (MODEL, OPTIMIZER):  # safetensors makes files of mode 0600, whatever the umask
+        shutil.copymode(folder / TRAINER, folder / name)
 
 
 def load_training(

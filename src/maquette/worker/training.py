@@ -44,7 +44,7 @@ def create_run(
         command=command,
         device=device,
     )
-    prepared.tokenizer.save(run.tokenizer_path)
+    run.write_tokenizer(prepared.tokenizer.save)
     return run
 
 
@@ -88,7 +88,7 @@ def _prepare(run: Run) -> tuple[Blueprint, Prepared]:
     prepared = prepare(spec)
     if not run.blueprint_path.exists():
         blueprint = resolve(spec, prepared.facts)
-        prepared.tokenizer.save(run.tokenizer_path)
+        run.write_tokenizer(prepared.tokenizer.save)
         run.write_blueprint(serial.to_json(blueprint))
         return blueprint, prepared
     blueprint = read_blueprint(run)
@@ -97,6 +97,8 @@ def _prepare(run: Run) -> tuple[Blueprint, Prepared]:
             f"the data of {run.id} has changed since the run was made",
             hint="bring the data back as it was, or start a new run with `maquette train`",
         )
+    if not run.tokenizer_path.exists():  # a kill came between the run and it
+        run.write_tokenizer(prepared.tokenizer.save)
     return blueprint, prepared
 
 
