@@ -142,14 +142,20 @@ def _save(trace: str) -> str:
 
 
 def prepare_output() -> None:
-    """See to it that anything can be printed: to streams closed from the start, in any encoding."""
+    """See to it that anything can be printed: to streams closed from the start, in any encoding.
+
+    And that messages hold nothing up: whatever is at the other end of stderr may stop reading.
+    """
     import io
+
+    from maquette.cli.unhurried import unhurried
 
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does
+    sys.stderr = unhurried(sys.stderr)
 
 
 def settle_output() -> None:

@@ -54,10 +54,11 @@ def draw(
     """Curves in a grid of cells, with the values at its upper and lower edge.
 
     The height is the value's logarithm: a loss falls fast first, and slowly for long. Curves later
-    in the sequence lie on top. Values must be positive; without any the grid is empty.
+    in the sequence lie on top. Only values that are positive and finite are drawn.
     """
     wide, high = (2, 4) if braille else (1, 1)
-    places = [(x, y) for curve in curves for x, y in curve if y > 0]
+    curves = [[(x, y) for x, y in curve if 0 < y < math.inf] for curve in curves]
+    places = [place for curve in curves for place in curve]
     bits = [[0] * columns for _ in range(rows)]
     owner: list[list[int | None]] = [[None] * columns for _ in range(rows)]
     if not places:
@@ -71,7 +72,6 @@ def draw(
                 round((top - math.log(y)) / ((top - low) or 1) * (rows * high - 1)),
             )
             for x, y in curve
-            if y > 0
         ]
         for column, row in _line(dots):
             bits[row // high][column // wide] |= _DOTS[row % high][column % wide]

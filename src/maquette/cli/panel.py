@@ -6,7 +6,6 @@ Imported only by commands that show one: rich is needed at once here.
 import contextlib
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -17,10 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from maquette.cli.curve import Means, draw
+from maquette.cli.curve import draw
+from maquette.cli.view import Watch, format_loss, printable
 from maquette.events import Evaluated, Event, Finished, Note, Sampled, Started, StepDone
-from maquette.quantities import format_count, format_duration
-from maquette.runs.recorder import Pace
+from maquette.runs.state import ACTIVE, State
 
 REFRESH_SECONDS = 0.25
 COST_SHARE = 0.01  # of the time: a slow terminal is drawn to less often
@@ -32,19 +31,33 @@ _NARROWEST, _LOWEST = 40, 8  # columns and lines below which there is no panel
 class Shown(Protocol):
     """Whatever takes the events of a run to show them."""
 
-    def show(self, event: Event) -> None:
-        """Take in the next event."""
+    def show(self, event: Event, at: float | None = None) -> None:
+        """Take in the next event; `at`: when it happened, in seconds, if that isn't now."""
+        ...
+
+    def begin(self, watch: Watch) -> None:
+        """Show this from now on: a run of which something happened before."""
+        ...
+
+    def look(self, state: State, standing: str) -> None:
+        """Take in the run's state, and in words what it waits for; show what is new."""
         ...
 
 
 @contextlib.contextmanager
 def progress(console: Console, *, title: str, steps: int, tokens_per_step: int) -> Iterator[Shown]:
-    """Show a run's events on the console while the context lasts.
+    """Show a run's events on the console while the context lasts, from its first one on."""
+    with showing(console, Watch(title, steps, tokens_per_step)) as shown:
+        yield shown
+
+
+@contextlib.contextmanager
+def showing(console: Console, watch: Watch) -> Iterator[Shown]:
+    """Show a run on the console while the context lasts.
 
     A terminal gets a panel that redraws at most four times a second and at most for a hundredth of
     the time; a file, a pipe, a dumb or a tiny terminal gets plain lines.
     """
-    watch = Watch(title, steps, tokens_per_step)
     small = console.width < _NARROWEST or console.height < _LOWEST
     if not console.is_terminal or console.is_dumb_terminal or small:
         yield PlainLines(console, watch)
@@ -66,83 +79,6 @@ def progress(console: Console, *, title: str, steps: int, tokens_per_step: int) 
             live.stop()
 
 
-class Watch:
-    """What is to be shown of a run, gathered from its events."""
-
-    def __init__(self, title: str, steps: int, tokens_per_step: int) -> None:
-        self.title = title
-        self.steps = steps
-        self.pace = Pace(steps, tokens_per_step)
-        self.training = Means()
-        self.validation: list[tuple[float, float]] = []
-        self.step = 0
-        self.started: Started | None = None
-        self.evaluated: Evaluated | None = None
-        self.best: Evaluated | None = None
-        self.sampled: Sampled | None = None
-        self.finished: Finished | None = None
-        self.learning_rate: float | None = None
-        self._losses: deque[float] = deque(maxlen=20)
-
-    def add(self, event: Event) -> None:
-        """Take in the next event."""
-        match event:
-            case Started():
-                self.started = event
-                self.steps = self.pace.steps = event.steps
-                self.step = event.step
-            case StepDone():
-                self.step = event.step
-                self.learning_rate = event.learning_rate
-                self._losses.append(event.loss)
-                self.training.add(event.step, event.loss)
-                self.pace.add(event, time.monotonic())
-            case Evaluated(split="validation"):
-                self.evaluated = event
-                self.best = event if event.best else self.best
-                self.validation.append((event.step, event.loss))
-            case Sampled():
-                self.sampled = event
-            case Finished():
-                self.finished = event
-
-    @property
-    def loss(self) -> float | None:
-        """Mean training loss of the last steps: a single batch says little."""
-        return sum(self._losses) / len(self._losses) if self._losses else None
-
-    def facts(self) -> list[tuple[str, str]]:
-        """Name and value of everything worth a number, the most important first."""
-        found = []
-        if self.loss is not None:
-            found.append(("loss", f"{self.loss:.3f}"))
-        if self.evaluated is not None:
-            text = f"{self.evaluated.loss:.3f}"
-            if self.best is not None and self.best is not self.evaluated:
-                text += f" (best {self.best.loss:.3f} at {self.best.step})"
-            found.append(("validation", text))
-        if self.pace.tokens_per_second is not None:
-            found.append(("tokens/s", format_count(self.pace.tokens_per_second)))
-        if self.learning_rate is not None:
-            found.append(("learning rate", f"{self.learning_rate:.2e}"))
-        return found
-
-    def machine(self) -> str:
-        """Size, device and precision, once they are known."""
-        if self.started is None:
-            return "starting"
-        parts = [f"{format_count(self.started.parameters)} parameters", self.started.device]
-        parts += [self.started.precision] + (["compiled"] if self.started.compiled else [])
-        return ", ".join(parts)
-
-    def left(self) -> str:
-        """The time that is left, or how it ended."""
-        if self.finished is not None:
-            return {"early_stop": "early stop"}.get(self.finished.reason, self.finished.reason)
-        seconds = self.pace.eta_seconds
-        return f"{format_duration(seconds)} left" if seconds is not None else ""
-
-
 class LivePanel:
     """The panel of a terminal. It is drawn between events; no thread, nothing to wait for."""
 
@@ -150,13 +86,30 @@ class LivePanel:
         self._live = live
         self._watch = watch
         self._next_at = 0.0
+        self._drawn: tuple[int, int] | None = None  # width and height; None: something is new
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, at: float | None = None) -> None:
         """Take in an event, and draw if it is time."""
-        self._watch.add(event)
+        self._watch.add(event, at)
         if isinstance(event, Note):
             with contextlib.suppress(OSError):
-                self._live.console.print(Text(f"note: {_printable(event.text)}", style="dim"))
+                self._live.console.print(Text(f"note: {printable(event.text)}", style="dim"))
+        self._changed()
+
+    def begin(self, watch: Watch) -> None:
+        """Show another run, or the same one anew."""
+        self._watch = watch
+        self._drawn = None
+
+    def look(self, state: State, standing: str) -> None:
+        """Take in the run's state, and draw if anything differs and it is time."""
+        console = self._live.console
+        same = self._drawn == (console.width, console.height)
+        if self._watch.look(state, standing) or not same:
+            self._changed()
+
+    def _changed(self) -> None:
+        self._drawn = None
         if time.monotonic() >= self._next_at:
             self.draw()
 
@@ -164,6 +117,7 @@ class LivePanel:
         """Draw now."""
         begin = time.monotonic()
         console = self._live.console
+        self._drawn = (console.width, console.height)
         with contextlib.suppress(OSError):
             self._live.update(
                 render(self._watch, console, width=console.width, height=console.height),
@@ -180,32 +134,56 @@ class PlainLines:
         self._console = console
         self._watch = watch
         self._next_at = 0.0
+        self._last = ""
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Event, at: float | None = None) -> None:
         """Take in an event, and say it if it is worth a line now."""
         watch = self._watch
-        watch.add(event)
+        watch.add(event, at)
         match event:
             case Started():
                 self._say(f"{watch.title}: {watch.machine()}, {watch.steps} steps")
             case StepDone() if time.monotonic() >= self._next_at or event.step == watch.steps:
-                self._next_at = time.monotonic() + LINE_SECONDS
-                facts = "  ".join(f"{name} {value}" for name, value in watch.facts())
-                self._say(f"step {event.step}/{watch.steps}  {facts}  {watch.left()}".rstrip())
+                self._say_step()
             case Evaluated():
                 best = " (best)" if event.best else ""
                 self._say(
-                    f"step {event.step}: {event.split} loss {event.loss:.3f}{best},"
-                    f" perplexity {event.perplexity:.2f}"
+                    f"step {event.step}: {event.split} loss {format_loss(event.loss)}{best},"
+                    f" perplexity {_perplexity(event.perplexity)}"
                 )
             case Sampled():
                 self._say(f"step {event.step} wrote: {_beginning(event, 300)}")
             case Note():
-                self._say(f"note: {_printable(event.text)}")
+                self._say(f"note: {printable(event.text)}")
             case Finished():
                 self._say(f"{watch.left()} at step {event.step}")
 
+    def begin(self, watch: Watch) -> None:
+        """Say where a run stands of which something happened before."""
+        self._watch = watch
+        if watch.machine():
+            self._say(f"{watch.title}: {watch.machine()}, {watch.steps} steps")
+        if watch.loss is not None:
+            self._say_step()
+
+    def look(self, state: State, standing: str) -> None:
+        """Take in the run's state, and say what it waits for and how it ended."""
+        watch = self._watch
+        watch.look(state, standing)
+        line = f"{watch.title}: {standing}" if standing else ""
+        if state.status not in ACTIVE:
+            line = f"{watch.left()} at step {watch.step}"
+        if line not in ("", self._last):
+            self._say(line)
+
+    def _say_step(self) -> None:
+        watch = self._watch
+        self._next_at = time.monotonic() + LINE_SECONDS
+        facts = "  ".join(f"{name} {value}" for name, value in watch.facts())
+        self._say(f"step {watch.step}/{watch.steps}  {facts}  {watch.left()}".rstrip())
+
     def _say(self, line: str) -> None:
+        self._last = line
         with contextlib.suppress(OSError):
             self._console.print(Text(line), soft_wrap=True)
 
@@ -221,12 +199,12 @@ def render(watch: Watch, console: Console, *, width: int, height: int) -> Render
         free -= 2
     if free >= 4:
         lines.insert(2, _curves(watch, inner, min(8, free - 2), braille=unicode))
-    machine = Text(watch.machine(), style="dim")
+    machine = watch.machine()
     return Panel(
         Group(*lines),
         title=Text(watch.title, style="bold"),
         title_align="left",
-        subtitle=machine,
+        subtitle=Text(machine, style="dim") if machine else None,
         subtitle_align="right",
         border_style="blue",
         width=width,
@@ -243,8 +221,10 @@ def _bar(watch: Watch) -> RenderableType:
         complete_style="cyan",
         finished_style="green",
     )
-    share = f"{100 * watch.step / max(1, watch.steps):.0f}%"
-    table.add_row(bar, Text(f"{watch.step}/{watch.steps}  {share}  {watch.left()}".rstrip()))
+    parts = [watch.left()]
+    if watch.steps:
+        parts = [f"{watch.step}/{watch.steps}", f"{100 * watch.step / watch.steps:.0f}%", *parts]
+    table.add_row(bar, Text("  ".join(part for part in parts if part)))
     return table
 
 
@@ -273,7 +253,7 @@ def _curves(watch: Watch, width: int, rows: int, *, braille: bool) -> Text:
     text = Text(no_wrap=True, overflow="crop")
     for i, row in enumerate(grid):
         edge = top if i == 0 else low if i == rows - 1 else None
-        label = f"{edge:.2f}" if edge else ""
+        label = _edge(edge) if edge else ""
         text.append(f"{label:>{margin - 2}} {axis}", style="dim")
         for character, curve in row:
             text.append(character, style=None if curve is None else _STYLES[curve])
@@ -294,11 +274,14 @@ def _sample(event: Sampled, *, unicode: bool) -> Text:
     return text
 
 
+def _perplexity(perplexity: float) -> str:
+    return f"{perplexity:.2f}" if perplexity < 1e5 else f"{perplexity:.3g}"
+
+
+def _edge(value: float) -> str:
+    """In five characters."""
+    return f"{value:.2f}" if value < 99.99 else f"{value:.0f}" if value < 99999 else f"{value:.0e}"
+
+
 def _beginning(event: Sampled, length: int) -> str:
-    return _printable(f"{event.prompt}{event.text}"[:length]).strip()
-
-
-def _printable(text: str) -> str:
-    """The text in one line, without what a terminal would obey: a young model writes anything."""
-    spaced = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(spaced.split())
+    return printable(f"{event.prompt}{event.text}"[:length]).strip()

@@ -58,22 +58,35 @@ class Ticket:
 
     def ahead(self) -> int:
         """How many live ones come first: those at work on the device, and earlier ones."""
-        others = [other for other in self._others() if _overlap(other.device, self._name.device)]
-        return sum(other.works or other < self._name for other in others)
+        return _before(self._name, [name for name in _live(self._folder) if name != self._name])
 
-    def _others(self) -> list[_Name]:
-        found = []
-        with durable.os_errors("read", self._folder):
-            entries = [path for path in self._folder.iterdir() if path != self._path]
-        for path in entries:
-            name = _parse(path.name)
-            if name is None:
-                continue
-            if is_held(path):
-                found.append(name)
-            elif time.time_ns() - name.drawn_ns > 60e9:  # not one that is just being drawn
-                path.unlink(missing_ok=True)
-        return found
+
+def ahead_of(folder: Path, pid: int) -> int:
+    """How many come before a process that waits in this folder's queue; 0 if it doesn't wait."""
+    names = _live(folder) if folder.is_dir() else []
+    waiting = [name for name in names if name.pid == pid and not name.works]
+    return _before(waiting[0], [n for n in names if n != waiting[0]]) if waiting else 0
+
+
+def _before(name: _Name, others: list[_Name]) -> int:
+    rivals = [other for other in others if _overlap(other.device, name.device)]
+    return sum(other.works or other < name for other in rivals)
+
+
+def _live(folder: Path) -> list[_Name]:
+    """The tickets whose holders live. Those of the dead are removed."""
+    found = []
+    with durable.os_errors("read", folder):
+        entries = list(folder.iterdir())
+    for path in entries:
+        name = _parse(path.name)
+        if name is None:
+            continue
+        if is_held(path):
+            found.append(name)
+        elif time.time_ns() - name.drawn_ns > 60e9:  # not one that is just being drawn
+            path.unlink(missing_ok=True)
+    return found
 
 
 def _parse(text: str) -> _Name | None:

@@ -42,7 +42,7 @@ class Pace:
         self._step = 0
 
     def add(self, event: StepDone, now: float) -> None:
-        """Take in one step; `now` is a monotonic clock's time in seconds."""
+        """Take in one step, which ended at `now`: seconds, by any one clock."""
         if self._begin is None:
             self._begin = now - event.step_seconds
         self._recent.append(event.step_seconds)

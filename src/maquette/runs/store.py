@@ -5,23 +5,22 @@ Standard library only, so that `ps` and `status` answer at once.
 
 import contextlib
 import dataclasses
-import math
 import os
 import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from maquette.errors import CheckpointError, DamagedError, RunError
-from maquette.events import EVENTS, Event, from_row
 from maquette.runs import durable
 from maquette.runs.meta import Meta, describe_this_moment, read_meta
 from maquette.runs.process import WorkerLock, is_held
 from maquette.runs.state import ACTIVE, Change, State, rebuild, state_from
+from maquette.runs.tail import TimedEvent, timed_event
 from maquette.runs.words import two_words
 
 _STARTING_SECONDS = 60.0  # how long a queued run may wait for its worker to appear
@@ -71,22 +70,26 @@ class Run:
         """The lock that the run's one worker holds for life."""
         return WorkerLock(self.lock_path)
 
-    def state(self) -> State:
-        """The state as of now; `lost` for an active run whose worker is gone. Never fails."""
-        state = self.stored_state()
+    def state(self, events: Iterable[TimedEvent] | None = None) -> State:
+        """The state as of now; `lost` for an active run whose worker is gone. Never fails.
+
+        `events` stand in for those in the file where it has to be rebuilt from them.
+        """
+        state = self.stored_state(events)
         if state.status in ACTIVE and not self._alive(state):
-            state = self.stored_state()  # it may have ended while we looked
+            state = self.stored_state(events)  # it may have ended while we looked
             if state.status in ACTIVE and not self._alive(state):
                 return dataclasses.replace(state, status="lost", eta_seconds=None)
         return state
 
-    def stored_state(self) -> State:
+    def stored_state(self, events: Iterable[TimedEvent] | None = None) -> State:
         """The state as its worker wrote it last, or rebuilt from the events if it is unreadable."""
         try:
             return state_from(self.state_path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             held = is_held(self.lock_path)
-            return rebuild(self.events(), created_at=self.meta.created_at, alive=held)
+            events = self.events() if events is None else events
+            return rebuild(events, created_at=self.meta.created_at, alive=held)
 
     def _alive(self, state: State) -> bool:
         now = time.time()
@@ -97,13 +100,13 @@ class Run:
             return now - (state.heartbeat_at or 0.0) < _STARTING_SECONDS
         return state.process.lives() and is_held(self.lock_path)
 
-    def events(self) -> Iterator[tuple[float, Event]]:
+    def events(self) -> Iterator[TimedEvent]:
         """Every event with its time (Unix seconds), oldest first, those that were not cut off."""
         with contextlib.suppress(RunError):
             for row in durable.read_rows(self.metrics_path):
-                event = _event(row)
+                event = timed_event(row)
                 if event is not None:
-                    yield float(row.get("at") or 0.0), event
+                    yield event
 
     def log_tail(self, lines: int = 20) -> list[str]:
         """The last lines of worker.log; none if there is no log."""
@@ -330,17 +333,6 @@ class Store:
             more = f" and {len(matches) - 8} more" if len(matches) > 8 else ""
             raise RunError(f"{name!r} could be {candidates}{more}", hint="write a few letters more")
         raise RunError(f"there is no run {name!r} in {self.root}", hint=_suggestion(name, runs))
-
-
-def _event(row: dict[str, Any]) -> Event | None:
-    """The event in a row, with NaN where a number wasn't finite; None if it isn't one."""
-    try:
-        for field in dataclasses.fields(EVENTS.get(row["event"], Meta)):
-            if field.type is float and row.get(field.name, 0.0) is None:
-                row[field.name] = math.nan
-        return from_row(row)
-    except (TypeError, KeyError):
-        return None
 
 
 def _checkpoint(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maquette.data.cache import cache_folder
@@ -42,11 +43,15 @@ def work(
         yield from carry_on(recorder, stop=stop, which=checkpoint)
 
 
-def _ticket(run: Run) -> Ticket:
+def queue_folder() -> Path:
+    """Where the workers of this machine queue for its devices."""
     import socket
 
-    folder = cache_folder().parent / "queue" / socket.gethostname()
-    return Ticket(folder, run.meta.device)
+    return cache_folder().parent / "queue" / socket.gethostname()
+
+
+def _ticket(run: Run) -> Ticket:
+    return Ticket(queue_folder(), run.meta.device)
 
 
 def _wait(ticket: Ticket, waiting: Callable[[int], None]) -> None:

@@ -1,0 +1,197 @@
+"""watch and logs: what a run does and says, from its files, wherever its worker runs."""
+
+import contextlib
+import select
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maquette.cli import common
+from maquette.cli.common import RunName, RunsDir
+from maquette.errors import MaquetteError, RunError
+
+if TYPE_CHECKING:
+    from maquette.cli.panel import Shown
+    from maquette.cli.view import Watch
+    from maquette.events import Sampled
+    from maquette.runs.process import Process
+    from maquette.runs.state import State
+    from maquette.runs.store import Run
+    from maquette.runs.tail import News
+
+_LOOK_SECONDS = 0.25
+_LANDMARKS = 256  # events kept to work the state out from, should state.json be unreadable
+
+
+def watch(name: RunName = "latest", runs_dir: RunsDir = None) -> None:
+    """Watch a run live until it ends. Ctrl-C ends the watching, not the run.
+
+    Exit code 0 if the run completed or was stopped, 1 if it failed or was lost.
+    """
+    run = common.open_store(runs_dir).find(name)
+    try:
+        state = _Watching(run).until_it_ends()
+    except KeyboardInterrupt:
+        common.say(f"{run.id} goes on; `maquette watch {run.id}` shows it again")
+        return
+    if state.status == "failed" and state.error is not None:
+        raise RunError(f"{run.id} failed: {state.error.message}", hint=state.error.hint)
+    if state.status in ("failed", "lost"):
+        why = "its worker is gone without a word: it was killed, or the machine went down"
+        what = f"{run.id} is lost: {why}" if state.status == "lost" else f"{run.id} failed"
+        raise RunError(what, hint=f"`maquette resume {run.id}` goes on with it")
+
+
+def logs(
+    name: RunName = "latest",
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on as it grows, until the run ends.")
+    ] = False,
+    lines: Annotated[
+        int | None,
+        typer.Option("--lines", "-n", min=0, help="The last so many lines.", show_default="all"),
+    ] = None,
+    runs_dir: RunsDir = None,
+) -> None:
+    """Print what a run's worker had to say: its worker.log."""
+    from maquette.runs.state import ACTIVE
+    from maquette.runs.tail import TextTail
+
+    run = common.open_store(runs_dir).find(name)
+    tail = TextTail(run.log_path, lines=lines)
+    sys.stdout.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            live = follow and run.state(()).status in ACTIVE
+            while text := tail.read():
+                sys.stdout.buffer.write(text)
+            sys.stdout.buffer.flush()
+            if not run.path.is_dir():
+                raise _gone(run)
+            if text is None and not live:
+                raise RunError(f"{run.id} has no worker.log: no worker has begun on it")
+            if not live:
+                return
+            _wait_for_output(_LOOK_SECONDS)
+
+
+class _Watching:
+    """Shows one run, looking at its files four times a second."""
+
+    def __init__(self, run: "Run") -> None:
+        from maquette.events import Event
+        from maquette.runs.tail import Tail
+
+        self._run = run
+        self._tail = Tail(run.metrics_path)
+        self._landmarks: deque[tuple[float, Event]] = deque(maxlen=_LANDMARKS)
+        self._at_work: Process | None = None  # a worker that was seen to do something
+
+    def until_it_ends(self) -> "State":
+        """Show the run; returns its state at the end. Raises RunError if its folder goes away."""
+        from maquette.cli.panel import showing
+        from maquette.cli.view import Watch
+        from maquette.runs.state import ACTIVE
+
+        state, news = self._look()
+        view = self._take_in(news, state)
+        with showing(common.out(), Watch(self._run.id)) as shown:
+            shown.begin(view)
+            while True:
+                shown.look(state, self._standing(state))
+                if state.status not in ACTIVE:
+                    return state
+                time.sleep(_LOOK_SECONDS)
+                state, news = self._look()
+                self._show(shown, news, state)
+
+    def _look(self) -> "tuple[State, News]":
+        # The state first: what it knows of is in the metrics then.
+        state = self._run.state(list(self._landmarks))
+        news = self._tail.read()
+        if not self._run.path.is_dir():
+            raise _gone(self._run)
+        return state, news
+
+    def _show(self, shown: "Shown", news: "News", state: "State") -> None:
+        if news.anew:
+            shown.begin(self._take_in(news, state))
+            return
+        self._remember(news)
+        self._at_work = state.process if news.events else self._at_work
+        for at, event in news.events:
+            shown.show(event, at)
+
+    def _take_in(self, news: "News", state: "State") -> "Watch":
+        """All that happened so far."""
+        from maquette.cli.view import Watch
+
+        self._landmarks.clear()
+        self._remember(news)
+        view = Watch(self._run.id)
+        for _, event in news.history:
+            view.recall(event)
+        for at, event in news.events:
+            view.add(event, at)
+        if news.history and (sample := self._last_sample()) is not None:
+            view.recall(sample)
+        view.look(state, self._standing(state))
+        return view
+
+    def _remember(self, news: "News") -> None:
+        from maquette.events import StepDone
+
+        events = news.history + news.events
+        self._landmarks += [pair for pair in events if not isinstance(pair[1], StepDone)]
+        self._landmarks += events[-1:]
+
+    def _last_sample(self) -> "Sampled | None":
+        from maquette.events import Sampled
+
+        with contextlib.suppress(OSError, ValueError):
+            newest = max(self._run.samples_path.glob("step-*.txt"), default=None)
+            if newest is not None:
+                text = newest.read_text(encoding="utf-8", errors="replace")
+                return Sampled(int(newest.stem.removeprefix("step-")), "", text)
+        return None
+
+    def _standing(self, state: "State") -> str:
+        """What a run waits for that has not done anything yet since its worker began."""
+        if state.status == "queued":
+            ahead = self._ahead(state)
+            return f"queued, {ahead} ahead" if ahead else "queued"
+        # A worker writes these down with its first event.
+        silent = state.telemetry is None and state.tokens_per_second is None
+        begun = not silent or state.process in (None, self._at_work)
+        if state.status != "running" or (self._landmarks and begun):
+            return ""
+        return "starting" if self._run.blueprint_path.exists() else "preparing data"
+
+    def _ahead(self, state: "State") -> int:
+        from maquette.runs.queue import ahead_of
+        from maquette.worker import queue_folder
+
+        if state.process is None or state.process.elsewhere():
+            return 0
+        with contextlib.suppress(OSError, MaquetteError):
+            return ahead_of(queue_folder(), state.process.pid)
+        return 0
+
+
+def _gone(run: "Run") -> RunError:
+    return RunError(f"{run.id} is gone: its folder was deleted or moved", hint=str(run.path))
+
+
+def _wait_for_output(seconds: float) -> None:
+    """Sleep, unless nobody reads stdout any more: then BrokenPipeError."""
+    if not hasattr(select, "poll"):
+        time.sleep(seconds)
+        return
+    poll = select.poll()
+    with contextlib.suppress(OSError, ValueError):
+        poll.register(sys.stdout.fileno(), 0)
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError
