@@ -32,6 +32,7 @@ TIERS = {
     "export": 4,
     "worker": 5,
     "serving": 5,
+    "verification": 5,
     "api": 6,
     "": 6,  # maquette/__init__.py: the public names
     "cli": 6,

@@ -23,6 +23,7 @@ from maquette.training import checkpoint, compilation
 from maquette.training.device import (
     ACHIEVED_SHARE,
     DTYPES,
+    Precision,
     autocast,
     choose_device,
     choose_precision,
@@ -35,8 +36,11 @@ from maquette.training.schedule import extended_factor, learning_rate_factor
 
 
 def make_model(blueprint: Blueprint, device: torch.device) -> GPT:
-    """The model with its first weights, which depend on nothing but the seed."""
-    torch.manual_seed(blueprint.seed)
+    """The model with its first weights, which depend on nothing but the seed.
+
+    Every random generator is set from it, so that what a training draws does so too.
+    """
+    checkpoint.seed_generators(blueprint.seed)
     return GPT(blueprint.shape).to(device)
 
 
@@ -126,7 +130,13 @@ class Training:
     ) -> Iterator[Event]:
         """Train from here to the end, or until `stop()`; see training/loop.py."""
         plan = self.blueprint.train
-        compiled, reason = self._decide_to_compile()
+        compiled, reason = decide_to_compile(
+            self.blueprint,
+            device=self.device,
+            precision=self.precision,
+            after_step=self.state.step,
+            before=self._compiled_before,
+        )
         if compiled:
             compilation.compile_blocks(self.model, cache=cache_folder().parent / "compiled")
         yield Started(
@@ -195,17 +205,24 @@ class Training:
             )
             return plan.sample_prompt, "".join(pieces)
 
-    def _decide_to_compile(self) -> tuple[bool, str]:
-        plan, costs = self.blueprint.train, self.blueprint.costs
-        wanted = plan.compile if self._compiled_before is None else self._compiled_before
-        seconds = 0.0
-        if wanted == "auto":
-            rate = measure_rate(self.device, self.precision)
-            share = (plan.steps - self.state.step) / plan.steps
-            seconds = costs.flops * share / (ACHIEVED_SHARE * rate)
-        return compilation.decide(
-            wanted, device=self.device, precision=self.precision, eager_seconds=seconds
-        )
+
+def decide_to_compile(
+    blueprint: Blueprint,
+    *,
+    device: torch.device,
+    precision: Precision,
+    after_step: int = 0,
+    before: bool | None = None,
+) -> tuple[bool, str]:
+    """Whether to compile for the steps after one, and why; `before` is what was decided before."""
+    plan = blueprint.train
+    wanted = plan.compile if before is None else before
+    seconds = 0.0
+    if wanted == "auto":
+        rate = measure_rate(device, precision)
+        share = (plan.steps - after_step) / plan.steps
+        seconds = blueprint.costs.flops * share / (ACHIEVED_SHARE * rate)
+    return compilation.decide(wanted, device=device, precision=precision, eager_seconds=seconds)
 
 
 def rate_factor(plan: TrainPlan) -> Callable[[int], float]:

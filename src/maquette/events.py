@@ -32,7 +32,11 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One optimizer step. `loss` is the mean training loss in nats per token before the update."""
+    """One optimizer step. `loss` is the mean training loss in nats per token before the update.
+
+    `batch` is a checksum of what the step was trained on: CRC-32 of the inputs' bytes, then of the
+    targets'. Runs from before it was written down have 0.
+    """
 
     kind: ClassVar[str] = "step"
     step: int
@@ -42,6 +46,7 @@ class StepDone:
     learning_rate: float
     gradient_norm: float
     step_seconds: float
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

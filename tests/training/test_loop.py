@@ -1,11 +1,21 @@
 import math
+import zlib
 from pathlib import Path
 
 import pytest
 import torch
 
 from maquette.errors import TrainingError
-from maquette.events import CheckpointDue, Evaluated, Event, Finished, Sampled, StepDone
+from maquette.events import (
+    CheckpointDue,
+    Evaluated,
+    Event,
+    Finished,
+    Sampled,
+    StepDone,
+    from_row,
+    to_row,
+)
 from tests.training.tiny import tiny_spec, tiny_training
 
 
@@ -30,6 +40,23 @@ def test_events_come_in_order_and_every_step_once(tmp_path: Path) -> None:
     assert due - {4, 8, 12} <= {5, 10}  # the others only for a better validation loss
     assert events[-1] == Finished(12, "completed")
     assert steps(events)[-1].tokens == 12 * 4 * 16
+
+
+def test_every_step_says_what_it_was_trained_on(tmp_path: Path) -> None:
+    training = tiny_training(tmp_path)
+    done = steps(list(training.events()))
+    for event in done:
+        inputs, targets = training._batches.batch(event.step - 1)
+        content = inputs.numpy().tobytes() + targets.numpy().tobytes()
+        assert event.batch == zlib.crc32(content)
+    assert len({event.batch for event in done}) == len(done)
+
+
+def test_steps_of_runs_from_before_have_no_checksum(tmp_path: Path) -> None:
+    row = to_row(StepDone(1, 0.1, 64, 5.0, 1e-3, 0.5, 0.01, 7))
+    assert from_row(row) == StepDone(1, 0.1, 64, 5.0, 1e-3, 0.5, 0.01, 7)
+    del row["batch"]
+    assert from_row(row) == StepDone(1, 0.1, 64, 5.0, 1e-3, 0.5, 0.01, 0)
 
 
 def test_the_model_learns(tmp_path: Path) -> None:

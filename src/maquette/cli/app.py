@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maquette.cli import data, doctor, runs, specs, train, use, watch
+from maquette.cli import data, doctor, runs, specs, train, use, verify, watch
 from maquette.cli.common import BEGIN, LOOK, RUNS, TRAIN, USE
 
 
@@ -88,3 +88,4 @@ app.command("generate", rich_help_panel=USE)(use.generate)
 app.command("eval", rich_help_panel=USE)(use.evaluate)
 app.add_typer(data.app, name="data", cls=Commands, rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
+app.command("verify-resume", rich_help_panel=LOOK)(verify.verify_resume)

@@ -85,9 +85,48 @@ def load_training(
     return state
 
 
+def seed_generators(seed: int) -> None:
+    """Set every generator whose state a checkpoint holds, so that it follows from the seed."""
+    random.seed(seed)
+    np.random.seed([seed & 0xFFFFFFFF, seed >> 32])
+    torch.manual_seed(seed)  # on every device
+
+
 def load_weights(folder: Path, model: nn.Module) -> None:
     """Copy a checkpoint's weights into a model of the same shape. Raises CheckpointError."""
     _copy(_read(folder / MODEL), model, folder / MODEL)
+
+
+def first_difference(path: Path, other: Path) -> str:
+    """What differs first between two files of a checkpoint of one name, in words."""
+    if path.suffix == ".json":
+        here, there = (json.loads(p.read_text(encoding="utf-8")) for p in (path, other))
+        return _first_key(here, there) or "nothing but how it is written"
+    tensors, others = _read(path), _read(other)
+    for name in sorted(tensors.keys() | others.keys()):
+        if name not in tensors or name not in others:
+            return f"{name} is in one of the two only"
+        a, b = tensors[name].flatten(), others[name].flatten()
+        if a.shape != b.shape or a.dtype != b.dtype:
+            return f"{name} has another shape or type"
+        differing = (a.view(torch.uint8) != b.view(torch.uint8)).view(len(a), -1).any(1)
+        if differing.any():
+            largest = float((a.double() - b.double()).abs().max())
+            count = f"{int(differing.sum())} of {len(a)} values differ"
+            return f"{name}: {count}, by at most {largest:.3g}"
+    return "nothing but how it is written"
+
+
+def _first_key(here: Any, there: Any, name: str = "") -> str | None:
+    """The name of the first entry that differs, with its values where these are short."""
+    if isinstance(here, dict) and isinstance(there, dict):
+        keys = sorted(here.keys() | there.keys())
+        pairs = [(f"{name}.{k}" if name else k, here.get(k), there.get(k)) for k in keys]
+        return next((found for k, a, b in pairs if (found := _first_key(a, b, k))), None)
+    if here == there:
+        return None
+    values = f"{here!r} and {there!r}"
+    return f"{name}: {values}" if len(values) < 80 else name
 
 
 def _copy(tensors: dict[str, Tensor], model: nn.Module, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -104,6 +105,7 @@ def train(
             learning_rate=rate,
             gradient_norm=gradient_norm,
             step_seconds=time.perf_counter() - begin,
+            batch=batch_checksum(inputs, targets),
         )
         last = step == steps
         best = False
@@ -125,6 +127,14 @@ def train(
             yield Finished(step, "stopped")
             return
     yield Finished(state.step, "completed")
+
+
+def batch_checksum(inputs: Tensor, targets: Tensor) -> int:
+    """CRC-32 over the bytes of inputs and targets: tens of microseconds for a batch of tokens."""
+    checksum = 0
+    for part in (inputs, targets):
+        checksum = zlib.crc32(part.cpu().contiguous().numpy().data, checksum)
+    return checksum
 
 
 def _gradients(
