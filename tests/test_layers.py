@@ -57,7 +57,15 @@ LIFTED = (
     "data.text.stories*",
 )
 LIFTED_MAY_USE = ("errors", "shapes", "events", "data.text.piece")
-STDLIB_ONLY = ("errors", "quantities", "shapes", "events", "facts", "runs.*")
+STDLIB_ONLY = (
+    "errors",
+    "quantities",
+    "shapes",
+    "events",
+    "facts",
+    "runs.*",
+    "tokenizers.chat",
+)
 PSUTIL_IN_FUNCTIONS = {"runs.process"}
 
 

@@ -49,8 +49,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     run.tokenizer_path.unlink()
     with pytest.raises(DataError, match=r"tokenizer\.json"):
         load_run_model(run, device="cpu")
-    train_bpe(["some text, some more text, some text"], 258).save(run.tokenizer_path)
-    with pytest.raises(DamagedError, match=r"258 ids.* 256"):
+    train_bpe(["some text, some more text, some text"], 262).save(run.tokenizer_path)
+    with pytest.raises(DamagedError, match=r"262 ids.* 256"):
         load_run_model(run, device="cpu")
     run.blueprint_path.unlink()
     with pytest.raises(RunError, match=r"blueprint\.json"):

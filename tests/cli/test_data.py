@@ -130,3 +130,43 @@ def test_plain_progress_speaks_seldom(
         "training the tokenizer: 2.00 KiB of about 4.00 KiB",
         "preparing a, train",
     ]
+
+
+def test_inspect_marks_what_chat_fine_tuning_learns(
+    spec: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = "data.sources={primer: {kind: dialogues}}"
+    run("inspect", spec, "--set", chat, "--tokens", "32")
+    out = capsys.readouterr().out
+    assert "[[what chat fine-tuning learns]], what it only reads\n" in out
+    assert "|o|!|↵\n|a|s|s|i|s|t|a|n|t|:|·[[H|e|l|l|o|!|·|I]]\n" in out
+    run("inspect", spec, "--set", chat, "--tokens", "26", "--json")
+    tokens = read(capsys)["samples"]["primer"]
+    assert [token["trained"] for token in tokens] == [False] * 24 + [True] * 2
+    monkeypatch.setattr(data, "_colour", lambda: True)
+    run("inspect", spec, "--set", chat, "--tokens", "26")
+    out = capsys.readouterr().out
+    assert "\x1b[30;43mwhat chat fine-tuning learns\x1b[0m, \x1b[90mwhat it only reads" in out
+    assert "\x1b[90mu\x1b[0m\x1b[2ms\x1b[0m" in out
+    assert "\x1b[30;43mH\x1b[0m\x1b[30;46me\x1b[0m\n" in out
+
+
+def test_what_was_skipped_is_told(
+    spec: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = tmp_path / "notes"
+    (notes / ".obsidian").mkdir(parents=True)
+    for name in ("a.md", "b.md", "c.png"):
+        (notes / name).write_text(f"text of {name}")
+    chosen = "data.sources={mine: {kind: notes, path: " + str(notes) + "}}"
+    for command in ("prepare", "inspect"):
+        run(command, spec, "--set", chosen)
+        assert "mine: skipped: 1 hidden, 1 not Markdown\n" in capsys.readouterr().out
+    run("prepare", spec, "--set", chosen, "--json")
+    assert read(capsys)["remarks"] == {"mine": ["skipped: 1 hidden, 1 not Markdown"]}
+
+
+def test_brackets_close_before_a_line_ends() -> None:
+    tokens = [b"a", b"b", b"\n", b"c"]
+    marked = paint_tokens(tokens, colour=False, trained=[False, True, True, False])
+    assert marked == "a[[b|↵]]\nc"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maquette.data import inspection
-from maquette.data.inspection import Duplicates, documents, duplicates, sample
+from maquette.data.inspection import Duplicates, Sampled, documents, duplicates, sample
 from maquette.data.prepare import Prepared, prepare
 from maquette.spec.schema import Spec
 
@@ -38,7 +38,7 @@ def test_documents_are_what_stands_between_ends(ids: list[int], block: int) -> N
 
 def test_sample_is_the_beginning(tmp_path: Path) -> None:
     prepared = prepared_from(tmp_path, {"kind": "bytes"}, train="ab|c d", valid="x")
-    pieces = [(97, b"a"), (98, b"b"), (0, b""), (99, b"c")]
+    pieces = [Sampled(97, b"a"), Sampled(98, b"b"), Sampled(0, b""), Sampled(99, b"c")]
     assert sample(prepared, "mine", "train", 4) == pieces
 
 
@@ -47,6 +47,23 @@ def test_copies_across_the_splits_are_counted(tmp_path: Path, tokenizer: dict[st
     train = "the cat|the dog|the cat|a bird sings, a bird sings"
     prepared = prepared_from(tmp_path, tokenizer, train=train, valid="the dog|a fish|the dog|the")
     assert duplicates(prepared) == {"mine": Duplicates(2, 4, "the dog")}
+
+
+@pytest.mark.parametrize("tokenizer", [{"kind": "bytes"}, {"kind": "bpe", "vocabulary": 300}])
+def test_a_sample_of_dialogues_says_what_is_learnt(
+    tmp_path: Path, tokenizer: dict[str, Any]
+) -> None:
+    spec = {"tokenizer": tokenizer, "data": {"sources": {"mine": {"kind": "dialogues"}}}}
+    prepared = prepare(Spec.model_validate(spec), cache=tmp_path / "cache")
+    found = sample(prepared, "mine", "train", 120)
+    assert b"".join(t.data for t in found if t.trained).startswith(b"Hello! It is nice to meet you")
+    read = b"".join(token.data for token in found if token.trained is False)
+    assert read.startswith(
+        {
+            "bytes": b"user: Hello!\nassistant: user: Hi",
+            "bpe": b"<|user|>Hello!<|end|><|assistant|><|user|>Hi",
+        }[tokenizer["kind"]]
+    )
 
 
 def test_no_copies_no_example(tmp_path: Path) -> None:

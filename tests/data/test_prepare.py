@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from maquette.data import encoding
 from maquette.data import prepare as module
 from maquette.data.prepare import Prepared, Progress, data_key, open_prepared, prepare
 from maquette.data.sources import SOURCES
@@ -280,6 +281,7 @@ def test_an_unwritable_cache_is_named(tmp_path: Path, text: Path) -> None:
 WAIT = """
 import sys
 from pathlib import Path
+from maquette.data import encoding
 from maquette.data import prepare as module
 from maquette.spec.schema import Spec
 
@@ -358,5 +360,113 @@ def test_byte_0_in_a_text_would_be_the_end_of_one(tmp_path: Path, text: Path) ->
     text.write_text(text.read_text() + "before\0after\n" + text.read_text())
     with pytest.raises(DataError, match="byte 0"):
         prepare(spec_of(text), cache=tmp_path / "cache")
-    bpe = spec_of(text, tokenizer={"kind": "bpe", "vocabulary": 260})
-    assert prepare(bpe, cache=tmp_path / "cache").facts.vocabulary == 260
+    bpe = spec_of(text, tokenizer={"kind": "bpe", "vocabulary": 262})
+    assert prepare(bpe, cache=tmp_path / "cache").facts.vocabulary == 262
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    path = tmp_path / "chats.txt"
+    path.write_text(
+        "".join(
+            f"<dialogue>\nsystem: s{i}\nuser: u{i}\nx\nassistant: A{i}\nB\n"
+            f"user: v{i} <|user|>\nassistant: C{i}\n</dialogue>\n"
+            for i in range(30)
+        )
+        + "<dialogue>\nuser: a\nassistant: D\nuser: last\n</dialogue>\n"
+    )
+    return path
+
+
+def chat_spec(path: Path, tokenizer: dict[str, Any]) -> Spec:
+    source = {"kind": "dialogues", "path": str(path)}
+    return Spec.model_validate({"tokenizer": tokenizer, "data": {"sources": {"mine": source}}})
+
+
+@pytest.mark.parametrize("tokenizer", [{"kind": "bytes"}, {"kind": "bpe", "vocabulary": 262}])
+@pytest.mark.parametrize("batch", [1, 100, 1 << 20])
+def test_dialogues_become_turns_and_a_mask(
+    tmp_path: Path,
+    chats: Path,
+    tokenizer: dict[str, Any],
+    batch: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", batch)
+    prepared = prepare(chat_spec(chats, tokenizer), cache=tmp_path / "cache")
+    tokens = {split: prepared.tokens(split)["mine"] for split in ("train", "validation")}
+    masks = {split: prepared.masks(split)["mine"] for split in ("train", "validation")}
+    ids = np.concatenate([tokens["train"], tokens["validation"]])
+    mask = np.concatenate([masks["train"], masks["validation"]])
+    assert mask.dtype == np.uint8
+    assert mask.shape == ids.shape
+    for split, each in tokens.items():
+        facts = prepared.facts.sources["mine"][split]
+        assert facts.bytes == prepared.tokenizer.token_bytes()[each].sum()
+        assert each[-1] == prepared.tokenizer.end_of_text
+    found = []
+    for each, bits in _parted(ids, mask, prepared.tokenizer.end_of_text):
+        learnt = prepared.tokenizer.decode(each[bits == 1].tolist())
+        found.append((prepared.tokenizer.decode(each.tolist()), learnt))
+    if tokenizer["kind"] == "bytes":
+        expected = [
+            (
+                f"system: s{i}\nuser: u{i}\nx\nassistant: A{i}\nB\nuser: v{i} <|user|>\n"
+                f"assistant: C{i}\n\0",
+                f"A{i}\nB\nuser:C{i}\n\0",
+            )
+            for i in range(30)
+        ]
+        expected.append(("user: a\nassistant: D\nuser: last\n\0", "D\nuser:"))
+    else:
+        expected = [(f"s{i}u{i}\nxA{i}\nBv{i} <|user|>C{i}", f"A{i}\nBC{i}") for i in range(30)]
+        expected.append(("aDlast", "D"))
+        specials = prepared.tokenizer.chat_tokens
+        assert specials is not None
+        assert (ids == specials["user"]).sum() == 2 * 31
+    assert sorted(found) == sorted(expected)
+    kept = open_prepared(prepared.folder).masks("train")["mine"]
+    assert kept.tolist() == masks["train"].tolist()
+
+
+def _parted(ids: Any, mask: Any, end: int) -> Iterator[tuple[Any, Any]]:
+    ends = np.flatnonzero(ids == end) + 1
+    yield from zip(np.split(ids, ends)[:-1], np.split(mask, ends)[:-1], strict=True)
+
+
+def test_bpe_ends_of_answers_are_learnt(tmp_path: Path, chats: Path) -> None:
+    spec = chat_spec(chats, {"kind": "bpe", "vocabulary": 262})
+    prepared = prepare(spec, cache=tmp_path / "cache")
+    specials = prepared.tokenizer.chat_tokens
+    assert specials is not None
+    ids, mask = prepared.tokens("train")["mine"], prepared.masks("train")["mine"]
+    learnt = ids[mask == 1]
+    assistants = (ids == specials["assistant"]).sum()
+    assert (learnt == specials["end"]).sum() == assistants
+    for role in ("system", "user", "assistant"):
+        assert specials[role] not in learnt
+
+
+def test_only_dialogues_have_a_mask(tmp_path: Path, text: Path) -> None:
+    prepared = prepare(spec_of(text), cache=tmp_path / "cache")
+    assert prepared.masks("train") == {}
+    assert not list(prepared.folder.glob("*.mask"))
+
+
+def test_the_tokenizer_learns_from_what_was_said_not_from_tags(chats: Path) -> None:
+    spec = chat_spec(chats, {"kind": "bpe", "vocabulary": 262})
+    texts = list(module._training_texts(module._open_sources(spec), lambda _: None))
+    assert not [text for text in texts if text.startswith(("user:", "assistant:", "system:"))]
+    assert {text.strip("0123456789") for text in texts} >= {"s", "C"}
+
+
+def test_what_a_source_skipped_is_kept(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for name in ("a.md", "b.md", "c.txt"):
+        (notes / name).write_text(name)
+    spec = Spec.model_validate({"data": {"sources": {"n": {"kind": "notes", "path": str(notes)}}}})
+    made = prepare(spec, cache=tmp_path / "cache")
+    again = prepare(spec, cache=tmp_path / "cache")
+    assert again.reused
+    assert made.remarks == again.remarks == {"n": ["skipped: 1 not Markdown"]}

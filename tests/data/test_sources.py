@@ -12,6 +12,8 @@ PARTS: dict[str, dict[str, object]] = {
     "files": {"kind": "files", "path": "text.txt"},
     "wikitext": {"kind": "wikitext"},
     "hub": {"kind": "hub", "dataset": "owner/rows"},
+    "notes": {"kind": "notes", "path": "."},
+    "dialogues": {"kind": "dialogues"},
 }
 
 
@@ -32,9 +34,14 @@ def test_every_kind_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind:
 
 def test_only_sources_that_split_here_follow_the_seed(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("some text")
-    files = part({"kind": "files", "path": str(tmp_path / "text.txt")})
-    prints = [open_source("a", files, seed).fingerprint() for seed in (0, 1)]
-    assert prints[0] != prints[1]
+    values: list[dict[str, object]] = [
+        {"kind": "files", "path": str(tmp_path / "text.txt")},
+        {"kind": "notes", "path": str(tmp_path)},
+        {"kind": "dialogues"},
+    ]
+    for value in values:
+        prints = [open_source("a", part(value), seed).fingerprint() for seed in (0, 1)]
+        assert prints[0] != prints[1]
     stories = StoriesSource(kind="stories")
     assert len({str(open_source("a", stories, seed).fingerprint()) for seed in (0, 1)}) == 1
 

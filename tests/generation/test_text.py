@@ -107,7 +107,7 @@ def test_an_empty_prompt_begins_a_document_and_end_of_text_ends_it(
     model = small_model(vocabulary=256)
     assert list(generate_text(model, BYTES, "", max_new_tokens=5)) == ["h", "i"]
     assert seen == [([0], (0,))]
-    bpe = train_bpe(["some text, some more text, some text"], 258)
+    bpe = train_bpe(["some text, some more text, some text"], 262)
     list(generate_text(model, bpe, "", max_new_tokens=0))
     assert seen[1] == ([bpe.end_of_text], (bpe.end_of_text,))
 

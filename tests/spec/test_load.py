@@ -132,7 +132,8 @@ def test_impossible_combinations(text: str, message: str) -> None:
         ),
         (
             "data:\n  sources:\n    a: {}\n",
-            "3: data.sources.a.kind is missing; add kind: stories or files or wikitext or hub",
+            "3: data.sources.a.kind is missing; add kind: stories or files or wikitext or hub "
+            "or notes or dialogues",
         ),
         (
             "data:\n  sources:\n    files:\n      kind: files\n",
@@ -248,7 +249,7 @@ class TestOverrides:
         [
             ("train.steps=abc", "train.steps=abc must be a whole number"),
             ("train.stpes=3", "train.stpes=3 is not a known key; did you mean steps?"),
-            ("tokenizer={kind: bpe, vocabulary: 12}", "tokenizer.vocabulary=12 must be from 257"),
+            ("tokenizer={kind: bpe, vocabulary: 12}", "tokenizer.vocabulary=12 must be from 261"),
             ("tokenizer={kind: bpe, kind: bytes}", "the key kind is given twice; keep one of them"),
             ("train.epochs=3", ""),
             ("model.heads=6", "does not divide"),
@@ -295,6 +296,19 @@ class TestFiles:
         assert a.validation_path is None
         assert getattr(b, "path", None) == f"{folder}/wiki"
         assert getattr(c, "path", None) == str(tmp_path / "here" / "y.txt")
+
+    def test_paths_of_notes_and_dialogues_start_there_too(self, tmp_path: Path) -> None:
+        file = tmp_path / "a.yaml"
+        file.write_text(
+            "data:\n  sources:\n    a: {kind: notes, path: vault}\n"
+            "    b: {kind: dialogues, path: c/*.jsonl, test_path: [t.txt]}\n"
+            "    c: {kind: dialogues}\n"
+        )
+        found = [source.model_dump() for source in load_spec(file).data.sources.values()]
+        assert found[0]["path"] == str(tmp_path / "vault")
+        assert found[1]["path"] == str(tmp_path / "c/*.jsonl")
+        assert found[1]["test_path"] == [str(tmp_path / "t.txt")]
+        assert found[2]["path"] is None
 
     def test_a_folder_with_glob_characters(self, tmp_path: Path) -> None:
         folder = tmp_path / "a[1]"

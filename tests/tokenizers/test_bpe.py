@@ -93,7 +93,7 @@ def test_fork_after_use_is_silent_and_safe() -> None:
     program = (
         "import os\n"
         "from maquette.tokenizers.bpe import train_bpe\n"
-        "t = train_bpe(['ab ab ab ' * 50] * 8, 258)\n"
+        "t = train_bpe(['ab ab ab ' * 50] * 8, 262)\n"
         "t.encode_batch(['ab ab'] * 64)\n"
         "if not (child := os.fork()):\n"
         "    os._exit(len(t.encode_batch(['ab ab'] * 64)) != 64)\n"

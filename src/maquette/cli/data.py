@@ -1,10 +1,12 @@
 """data prepare, list, inspect, clean: the text behind a spec, as tokens."""
 
 import contextlib
+import itertools
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +19,7 @@ from maquette.quantities import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
     from maquette.data.cache import Entry
-    from maquette.data.inspection import Duplicates
+    from maquette.data.inspection import Duplicates, Sampled
     from maquette.data.prepare import Prepared, Progress
 
 app = typer.Typer(
@@ -74,13 +76,16 @@ def inspect(
         common.print_json(_described(prepared) | _looked_at(copies, samples))
         return
     _print_splits(prepared)
-    for name, pieces in samples.items():
-        if pieces:
-            print(f"\n{name}, the first {len(pieces)} tokens of training:")
-            print(paint_tokens([data for _, data in pieces], colour=_colour()))
+    for name, found in samples.items():
+        if found:
+            print(f"\n{name}, the first {len(found)} tokens of training:")
+            trained = [token.trained for token in found]
+            if found[0].trained is not None:
+                print(_legend(colour=_colour()))
+            print(paint_tokens([t.data for t in found], colour=_colour(), trained=trained))
     print()
-    for name, found in copies.items():
-        print(_copies_line(name, found))
+    for name, those in copies.items():
+        print(_copies_line(name, those))
 
 
 @app.command("clean")
@@ -189,21 +194,26 @@ def _described(prepared: "Prepared") -> dict[str, Any]:
         "reused": prepared.reused,
         "tokenizer": prepared.tokenizer.kind,
         **facts,
+        "remarks": prepared.remarks,
     }
 
 
 def _looked_at(
-    copies: dict[str, "Duplicates"], samples: dict[str, list[tuple[int, bytes]]]
+    copies: dict[str, "Duplicates"], samples: dict[str, list["Sampled"]]
 ) -> dict[str, Any]:
     import dataclasses
 
     return {
         "duplicates": {name: dataclasses.asdict(found) for name, found in copies.items()},
         "samples": {
-            name: [{"id": i, "text": data.decode(errors="replace")} for i, data in pieces]
-            for name, pieces in samples.items()
+            name: [_sampled(token) for token in tokens] for name, tokens in samples.items()
         },
     }
+
+
+def _sampled(token: "Sampled") -> dict[str, Any]:
+    trained = {} if token.trained is None else {"trained": token.trained}
+    return {"id": token.id, "text": token.data.decode(errors="replace")} | trained
 
 
 def _print_splits(prepared: "Prepared") -> None:
@@ -226,6 +236,9 @@ def _print_splits(prepared: "Prepared") -> None:
         headers, rows = headers[:-1], [row[:-1] for row in rows]
     print_columns(headers, rows, left=2, width=terminal_width())
     print(f"{prepared.tokenizer.kind} tokenizer, {prepared.facts.vocabulary:,} ids")
+    for name, lines in prepared.remarks.items():
+        for line in lines:
+            print(f"{name}: {line}")
 
 
 def _copies_line(name: str, found: "Duplicates") -> str:
@@ -238,16 +251,42 @@ def _copies_line(name: str, found: "Duplicates") -> str:
     )
 
 
-def paint_tokens(pieces: list[bytes], *, colour: bool) -> str:
-    """Tokens side by side: in two colours by turns, or parted by `|`; blanks made visible."""
+def paint_tokens(pieces: list[bytes], *, colour: bool, trained: Sequence[bool | None] = ()) -> str:
+    """Tokens side by side: in two colours by turns, or parted by `|`; blanks made visible.
+
+    Of dialogues, `trained` says which tokens chat fine-tuning learns: the others are dim, or, with
+    no colours, those stand between `[[` and `]]`.
+    """
     shown = [_visible(data) for data in pieces]
+    learnt = [bit is not False for bit in trained] or [True] * len(pieces)
     if not colour:
-        return "|".join(shown)
+        whole = all(bit is None for bit in trained)
+        return "|".join(shown) if whole else _marked(shown, trained)
     return "".join(
         # Colours end before a line does: else the terminal paints the rest of it.
-        "\n".join(f"\x1b[30;{46 if i % 2 else 43}m{line}\x1b[0m" if line else "" for line in lines)
-        for i, lines in enumerate(text.split("\n") for text in shown)
+        "\n".join(f"\x1b[{_PAINT[bit][i % 2]}m{line}\x1b[0m" if line else "" for line in lines)
+        for i, (lines, bit) in enumerate(
+            zip((text.split("\n") for text in shown), learnt, strict=True)
+        )
     )
+
+
+_PAINT = {True: ("30;43", "30;46"), False: ("90", "2")}
+
+
+def _marked(shown: list[str], trained: Sequence[bool | None]) -> str:
+    """Runs of tokens, `[[` and `]]` around those that are learnt."""
+    runs = itertools.groupby(zip(shown, trained, strict=True), key=lambda pair: pair[1])
+    texts = [(bit, "|".join(text for text, _ in pairs)) for bit, pairs in runs]
+    # A line's end stays behind the brackets.
+    return "".join(re.sub(r"(\n?)\Z", r"]]\1", f"[[{t}", count=1) if bit else t for bit, t in texts)
+
+
+def _legend(*, colour: bool) -> str:
+    learnt, rest = "what chat fine-tuning learns", "what it only reads"
+    if not colour:
+        return f"[[{learnt}]], {rest}"
+    return f"\x1b[{_PAINT[True][0]}m{learnt}\x1b[0m, \x1b[{_PAINT[False][0]}m{rest}\x1b[0m"
 
 
 def _visible(data: bytes) -> str:

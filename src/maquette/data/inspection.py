@@ -36,12 +36,29 @@ def documents(tokens: NDArray[Any], end_of_text: int) -> Iterator[tuple[int, int
         yield start, len(tokens)
 
 
-def sample(prepared: Prepared, source: str, split: str, count: int) -> list[tuple[int, bytes]]:
-    """The first `count` tokens of a split: id and bytes; end_of_text has none."""
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A token: its id, its bytes, and whether chat fine-tuning learns it (None: no dialogue).
+
+    The bytes of a special token are its name; end_of_text has none.
+    """
+
+    id: int
+    data: bytes
+    trained: bool | None = None
+
+
+def sample(prepared: Prepared, source: str, split: str, count: int) -> list[Sampled]:
+    """The first `count` tokens of a split."""
+    tokenizer = prepared.tokenizer
+    specials = {i: f"<|{name}|>".encode() for name, i in (tokenizer.chat_tokens or {}).items()}
+    specials[tokenizer.end_of_text] = b""
     ids = prepared.tokens(split)[source][:count].tolist()
+    mask = prepared.masks(split).get(source)
+    trained = [None] * len(ids) if mask is None else [bool(bit) for bit in mask[:count]]
     return [
-        (i, b"" if i == prepared.tokenizer.end_of_text else prepared.tokenizer.decode_bytes([i]))
-        for i in ids
+        Sampled(i, specials[i] if i in specials else tokenizer.decode_bytes([i]), bit)
+        for i, bit in zip(ids, trained, strict=True)
     ]
 
 

@@ -2,9 +2,10 @@
 
     <cache>/data/<key>/
       manifest.json               what it was made from, size and SHA-256 of each file
-      facts.json                  documents, tokens, bytes and words of each split
+      facts.json                  documents, tokens, bytes and words of each split; what was skipped
       tokenizer.json
       <source>.<split>.tokens     ids, little-endian, 16 bits, or 32 for over 65,536 ids
+      <source>.<split>.mask       of dialogues: a byte a token, 1 for the assistant's
 
 The key is a hash of everything that the tokens depend on.
 """
@@ -13,8 +14,8 @@ import hashlib
 import heapq
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,14 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from maquette.data.cache import FACTS_FILE, cache_folder, lock_path
-from maquette.data.sources import SizedSource, TextSource, naming, open_source
+from maquette.data.encoding import Encoder, batched
+from maquette.data.sources import (
+    RemarkingSource,
+    SizedSource,
+    TextSource,
+    naming,
+    open_source,
+)
 from maquette.data.text.piece import Piece, cut_safely
 from maquette.errors import DamagedError, DataError, RunError
 from maquette.facts import DataFacts, SplitFacts
@@ -34,12 +42,11 @@ from maquette.spec.schema import Spec
 from maquette.tokenizers import bpe
 from maquette.tokenizers.base import Tokenizer
 from maquette.tokenizers.bpe import BPETokenizer, train_bpe
-from maquette.tokenizers.bytes import BytesTokenizer, to_utf8
+from maquette.tokenizers.bytes import BytesTokenizer
 from maquette.tokenizers.load import load_tokenizer
 
-FORMAT = 2
+FORMAT = 3
 """Part of the key: raise it when the same text would give other tokens or other files."""
-BATCH_CHARACTERS = 1 << 20
 TOKENIZER_FILE = "tokenizer.json"
 
 Tokens = NDArray[Any]
@@ -61,12 +68,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Prepared data: `tokens` are files mapped into memory, so opening them costs nothing."""
+    """Prepared data: `tokens` are files mapped into memory, so opening them costs nothing.
+
+    `remarks` are what each source has to say, by its name: what it skipped or mended.
+    """
 
     folder: Path
     tokenizer: Tokenizer
     facts: DataFacts
     reused: bool
+    remarks: dict[str, list[str]] = field(default_factory=dict)
 
     def tokens(self, split: str) -> dict[str, Tokens]:
         """Source name -> token ids, shape (N,); sources without this split are left out."""
@@ -75,6 +86,22 @@ class Prepared:
             name: np.memmap(self.folder / _file_name(name, split), dtype=dtype, mode="r")
             for name, splits in self.facts.sources.items()
             if split in splits
+        }
+
+    def masks(self, split: str) -> dict[str, NDArray[np.uint8]]:
+        """Source name -> a byte for each of its tokens: 1 for what the assistant says, and its end.
+
+        Only of sources of dialogues. Their end_of_text counts where the assistant spoke last.
+        """
+        paths = {
+            name: self.folder / _file_name(name, split, "mask")
+            for name, splits in self.facts.sources.items()
+            if split in splits
+        }
+        return {
+            name: np.memmap(path, dtype=np.uint8, mode="r")
+            for name, path in paths.items()
+            if path.is_file()
         }
 
 
@@ -119,9 +146,10 @@ def open_prepared(folder: Path, *, reused: bool = True) -> Prepared:
                 for name, splits in written["sources"].items()
             },
         )
+        remarks = {name: list(lines) for name, lines in written["remarks"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError(f"{path} is damaged: {error}") from error
-    return Prepared(folder, load_tokenizer(folder / TOKENIZER_FILE), facts, reused)
+    return Prepared(folder, load_tokenizer(folder / TOKENIZER_FILE), facts, reused, remarks)
 
 
 def data_key(spec: Spec) -> str:
@@ -207,7 +235,13 @@ def _make(
                     split: _write(place, name, source, split, tokenizer, report)
                     for split in source.splits()
                 }
-        (place / FACTS_FILE).write_text(json.dumps(asdict(facts), indent=2) + "\n")
+        remarks = {
+            name: source.remarks()
+            for name, source in sources.items()
+            if isinstance(source, RemarkingSource)
+        }
+        written = asdict(facts) | {"remarks": remarks}
+        (place / FACTS_FILE).write_text(json.dumps(written, indent=2) + "\n")
 
     durable.commit_folder(folder, fill, extra=about)
 
@@ -261,31 +295,31 @@ def _write(
 ) -> SplitFacts:
     """Encode one split of one source into its file, a batch of pieces at a time."""
     dtype = _dtype(tokenizer.vocabulary)
-    end = np.array([tokenizer.end_of_text], dtype=np.uint32)
+    encoder = Encoder(tokenizer)
     documents = tokens = read_bytes = words = 0
     total_bytes = _size(source, split)
     digest = hashlib.sha256()
-    with (place / _file_name(name, split)).open("wb") as file:
-        for batch in _batched(cut_safely(source.pieces(split))):
+    mask_path = place / _file_name(name, split, "mask")
+    with (place / _file_name(name, split)).open("wb") as file, mask_path.open("wb") as masks:
+        for batch in batched(cut_safely(source.pieces(split))):
             if tokenizer.kind == "bytes" and any("\0" in piece.text for piece in batch):
                 raise DataError(
                     f"its {split} split holds byte 0, which ends a document for the byte tokenizer",
                     hint="take it out of the text, or use tokenizer: {kind: bpe}",
                 )
-            encoded = tokenizer.encode_batch([piece.text for piece in batch])
-            parts: list[NDArray[np.uint32]] = []
-            for piece, ids in zip(batch, encoded, strict=True):
-                parts += [ids, end] if piece.last else [ids]
-            stream = np.concatenate(parts)
+            stream, mask = encoder.encode(batch)
             written = stream.astype(dtype).tobytes()
             file.write(written)
+            masks.write(mask)
             digest.update(written)
             documents += sum(piece.last for piece in batch)
             tokens += len(stream)
-            read_bytes += sum(_utf8_length(piece.text) for piece in batch)
+            read_bytes += int(encoder.lengths[stream].sum())
             if source.count_words:
                 words += sum(len(p.text.split()) + p.text.count("\n") for p in batch)
             report(Progress("tokens", name, split, documents, tokens, read_bytes, total_bytes))
+    if not mask_path.stat().st_size:
+        mask_path.unlink()
     if not read_bytes:
         raise DataError(
             f"its {split} split holds no text",
@@ -295,29 +329,12 @@ def _write(
     return SplitFacts(documents, tokens, read_bytes, counted, digest.hexdigest())
 
 
-def _batched(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    batch: list[Piece] = []
-    characters = 0
-    for piece in pieces:
-        batch.append(piece)
-        characters += len(piece.text)
-        if characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
-
-
-def _utf8_length(text: str) -> int:
-    return len(text) if text.isascii() else len(to_utf8(text))
-
-
 def _dtype(vocabulary: int) -> np.dtype[Any]:
     return np.dtype("<u2" if vocabulary <= 1 << 16 else "<u4")
 
 
-def _file_name(source: str, split: str) -> str:
-    return f"{source}.{split}.tokens"
+def _file_name(source: str, split: str, kind: str = "tokens") -> str:
+    return f"{source}.{split}.{kind}"
 
 
 def _size(source: TextSource, split: str) -> int | None:

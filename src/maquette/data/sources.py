@@ -4,8 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
+from maquette.data.text.dialogues import Dialogues
 from maquette.data.text.files import Files
 from maquette.data.text.hub import Hub
+from maquette.data.text.notes import Notes
 from maquette.data.text.piece import Piece
 from maquette.data.text.stories import Stories
 from maquette.data.text.wikitext import WikiText
@@ -43,13 +45,29 @@ class SizedSource(Protocol):
         ...
 
 
+@runtime_checkable
+class RemarkingSource(Protocol):
+    """A source that passes over some of what it finds, or mends it, and says so."""
+
+    def remarks(self) -> list[str]:
+        """What happened in the splits read so far, in lines for people."""
+        ...
+
+
 SOURCES: dict[str, Callable[..., TextSource]] = {
     "stories": Stories,
     "files": Files,
     "wikitext": WikiText,
     "hub": Hub,
+    "notes": Notes,
+    "dialogues": Dialogues,
 }
-SPLIT_HERE = ("files", "hub")  # these may have to choose the validation documents, by the seed
+SPLIT_HERE = (
+    "files",
+    "hub",
+    "notes",
+    "dialogues",
+)  # these may have to choose the validation documents, by the seed
 
 
 def open_source(name: str, source: Source, seed: int) -> TextSource:

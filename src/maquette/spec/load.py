@@ -12,7 +12,14 @@ from pydantic import ValidationError
 from maquette.errors import SpecError
 from maquette.spec import checks, explain, fields
 from maquette.spec.document import MAX_BYTES, Mark, Node, plain, printable, read_document
-from maquette.spec.schema import FilesSource, Source, Spec, WikiTextSource
+from maquette.spec.schema import (
+    DialoguesSource,
+    FilesSource,
+    NotesSource,
+    Source,
+    Spec,
+    WikiTextSource,
+)
 
 _PRESETS = resources.files("maquette.spec") / "presets"
 
@@ -174,7 +181,7 @@ def _with_absolute_paths(spec: Spec, root: Node, folder: Path) -> Spec:
     sources: dict[str, Source] = {}
     for name, source in spec.data.sources.items():
         changed: dict[str, str | list[str]] = {}
-        if isinstance(source, FilesSource | WikiTextSource):
+        if isinstance(source, FilesSource | WikiTextSource | NotesSource | DialoguesSource):
             for field in ("path", "validation_path", "test_path"):
                 written: str | list[str] | None = getattr(source, field, None)
                 if written is not None:

@@ -85,7 +85,7 @@ class BPETokenizer(Part):
 
     kind: Literal["bpe"]
     """The tokenizer."""
-    vocabulary: int = Field(default=4096, ge=257, le=1_000_000)
+    vocabulary: int = Field(default=4096, ge=261, le=1_000_000)
     """Token ids, the 256 bytes and the special tokens among them."""
 
 
@@ -169,8 +169,37 @@ class HubSource(Part):
     """Share of documents held out where the data set has no validation split."""
 
 
+class NotesSource(Part):
+    """A folder of Markdown notes (Obsidian, Logseq, Roam, plain), one document a file."""
+
+    kind: Literal["notes"]
+    """The source."""
+    path: str = Field(min_length=1)
+    """The folder; its .md files are read, those in folders below it too, hidden ones not."""
+    clean: bool = True
+    """Read links, outlines, properties and the like as plain text; false keeps the raw Markdown."""
+    validation_fraction: float = Field(default=0.1, gt=0, lt=0.9)
+    """Share of the files held out, chosen by their paths: adding or editing notes moves none."""
+
+
+class DialoguesSource(Part):
+    """Dialogues of system, user and assistant."""
+
+    kind: Literal["dialogues"]
+    """The source."""
+    path: Paths | None = None
+    """A file, a glob or a list of them, `<dialogue>` blocks or JSONL; null: the built-in primer."""
+    validation_path: Paths | None = None
+    """Files held out for validation; without it, `validation_fraction` is held out."""
+    test_path: Paths | None = None
+    """Files of the test split, if there is one."""
+    validation_fraction: float = Field(default=0.1, gt=0, lt=0.9)
+    """Share of the dialogues held out, chosen by what they say."""
+
+
 Source = Annotated[
-    StoriesSource | FilesSource | WikiTextSource | HubSource, Field(discriminator="kind")
+    StoriesSource | FilesSource | WikiTextSource | HubSource | NotesSource | DialoguesSource,
+    Field(discriminator="kind"),
 ]
 
 

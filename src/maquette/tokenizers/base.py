@@ -1,6 +1,6 @@
 """What every tokenizer can do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,14 +12,21 @@ class Tokenizer(Protocol):
     """Text <-> token ids.
 
     `end_of_text` is the id between documents: `<|endoftext|>`, or byte 0, which text never has.
+    `chat_tokens` are the ids of the special tokens in `chat.CHAT_TOKENS`, by name; None for bytes,
+    which need none, and for BPE tokenizers from before there were any.
     """
 
     kind: str
     vocabulary: int
     end_of_text: int
+    chat_tokens: Mapping[str, int] | None
 
     def encode(self, text: str) -> NDArray[np.uint32]:
         """The ids of a text, shape (T,). Special tokens typed in the text are plain text."""
+        ...
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
+        """The ids of several texts."""
         ...
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:

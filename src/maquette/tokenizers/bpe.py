@@ -5,7 +5,7 @@ GPT-2's pre-tokenizer (words with their leading space, numbers, punctuation, run
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from maquette.errors import DataError
 from maquette.tokenizers.bytes import to_utf8
+from maquette.tokenizers.chat import CHAT_TOKENS
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 # The library warns on every fork after it has used threads, unless this is set. A forked child
@@ -24,13 +25,15 @@ if hasattr(os, "register_at_fork"):
     )
 
 END_OF_TEXT = "<|endoftext|>"
+SPECIAL_TOKENS = (END_OF_TEXT, *CHAT_TOKENS.values())
+"""Ids 0, 1, ... of every tokenizer trained here. Text that holds them literally is text."""
 TRAINING_CHARACTERS = 32_000_000
 """The merges are learned from at most so much text; more changes them little and takes memory."""
 MINIMUM_COUNT = 2  # a pair seen once teaches nothing
 
 
 class BPETokenizer:
-    """Byte-level BPE around a trained `tokenizers.Tokenizer`. Id 0 is `<|endoftext|>`."""
+    """Byte-level BPE around a trained `tokenizers.Tokenizer`; the special tokens come first."""
 
     kind = "bpe"
 
@@ -43,9 +46,10 @@ class BPETokenizer:
         self._bytes = _bytes_of_ids(library)
         self.vocabulary: int = library.get_vocab_size()
         self.end_of_text: int = end_of_text
+        self.chat_tokens: Mapping[str, int] | None = _chat_tokens(library)
 
     def encode(self, text: str) -> NDArray[np.uint32]:
-        """The ids of a text, shape (T,). `<|endoftext|>` typed in the text is plain text."""
+        """The ids of a text, shape (T,). Special tokens typed in the text are plain text."""
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.uint32]]:
@@ -55,7 +59,7 @@ class BPETokenizer:
         return [np.array(encoding.ids, dtype=np.uint32) for encoding in encodings]
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The exact bytes of some ids; `<|endoftext|>` gives none."""
+        """The exact bytes of some ids; special tokens give none."""
         return b"".join(self._bytes[i] for i in ids)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -72,7 +76,7 @@ class BPETokenizer:
 
 
 def train_bpe(texts: Iterable[str], vocabulary: int) -> BPETokenizer:
-    """Learn `vocabulary` tokens, `<|endoftext|>` and the 256 bytes among them.
+    """Learn `vocabulary` tokens, the special ones and the 256 bytes among them.
 
     Reads at most TRAINING_CHARACTERS, one text after another, and keeps word counts only; the same
     texts give the same tokenizer. Raises DataError when the texts hold too few different pairs.
@@ -83,7 +87,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> BPETokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         min_frequency=MINIMUM_COUNT,
-        special_tokens=[END_OF_TEXT],
+        special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -96,6 +100,13 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> BPETokenizer:
             hint=f"set tokenizer.vocabulary to {reached} or less, or add training text",
         )
     return BPETokenizer(library)
+
+
+def _chat_tokens(library: Tokenizer) -> dict[str, int] | None:
+    specials = {str(token): i for i, token in library.get_added_tokens_decoder().items()}
+    if not all(token in specials for token in CHAT_TOKENS.values()):
+        return None
+    return {name: specials[token] for name, token in CHAT_TOKENS.items()}
 
 
 def _at_most(characters: int, texts: Iterable[str]) -> Iterator[str]:

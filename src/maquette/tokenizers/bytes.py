@@ -1,7 +1,7 @@
 """Every byte is a token: nothing to train, any text, any language."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ class BytesTokenizer:
     kind = "bytes"
     vocabulary = 256
     end_of_text = 0
+    chat_tokens: Mapping[str, int] | None = None  # a transcript is plain text
 
     def encode(self, text: str) -> NDArray[np.uint32]:
         """The ids of a text's UTF-8 bytes, shape (T,)."""

@@ -5,10 +5,14 @@ from typing import NamedTuple
 
 
 class Piece(NamedTuple):
-    """Part of a document, small enough to hold in memory; `last` ends the document."""
+    """Part of a document, small enough to hold in memory; `last` ends the document.
+
+    With a `role` it is a whole turn of a dialogue, and `text` is what was said.
+    """
 
     text: str
     last: bool
+    role: str | None = None
 
 
 PIECE_CHARACTERS = 8192
@@ -25,9 +29,14 @@ def cut_safely(
     The incoming pieces may be cut anywhere and be of any length. The outgoing ones have about
     `size` characters, `longest` at most; their tokens, one after another, are those of the whole
     document, except around a cut that had to be made in `longest` characters with no safe place.
+    A turn of a dialogue stays whole.
     """
     held = ""
     for piece in pieces:
+        if piece.role is not None:
+            assert not held, "a document is either turns or text"
+            yield piece
+            continue
         text = held + piece.text if held else piece.text
         start = 0
         while len(text) - start > size:
