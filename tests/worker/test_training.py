@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from maquette.loading import read_blueprint
 from maquette.runs.store import Run, Store
 from maquette.worker import __main__ as worker
 from maquette.worker import work
+from maquette.worker.signals import StopOnSignal
 from maquette.worker.training import create_run
 from tests.training.tiny import tiny_spec
 
@@ -99,6 +101,31 @@ def test_what_was_measured_at_the_start_stays_so_after_a_resume(
     list(work(run))
     started = [event for _, event in run.events() if isinstance(event, Started)]
     assert [event.precision for event in started] == ["bf16", "bf16"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are POSIX's")
+def test_a_second_signal_that_comes_too_late_spoils_nothing(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    with StopOnSignal() as stop:
+        for event in work(run, stop=stop):
+            if isinstance(event, StepDone) and event.step == 3:
+                signal.raise_signal(signal.SIGTERM)
+            if isinstance(event, Finished):
+                signal.raise_signal(signal.SIGTERM)
+    state = run.state()
+    assert (state.status, state.step, state.checkpoint_step) == ("stopped", 3, 3)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are POSIX's")
+def test_a_second_signal_ends_at_once_without_a_checkpoint(tmp_path: Path) -> None:
+    run = new_run(tmp_path, **SELDOM)
+    with StopOnSignal() as stop, pytest.raises(KeyboardInterrupt):
+        for event in work(run, stop=stop):
+            if isinstance(event, StepDone) and event.step == 3:
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGINT)
+    state = run.state()
+    assert (state.status, state.step, state.checkpoint_step) == ("stopped", 3, None)
 
 
 def test_retention_keeps_the_last_and_the_best(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ class StopOnSignal:
         """Whether a signal came."""
         return self.asked
 
+    def has_ended(self) -> None:
+        """The training is at its end: a signal from now on finds nothing to end."""
+        self._ending = True
+
     def __enter__(self) -> "StopOnSignal":
         self._before = {s: signal.signal(s, self._on_signal) for s in self._signals()}
         return self

@@ -10,7 +10,7 @@ from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.data.prepare import Prepared, Progress, prepare
 from maquette.errors import CheckpointError, RunError, TrainingError
-from maquette.events import CheckpointDue, CheckpointSaved, Event, Started
+from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
 from maquette.loading import read_blueprint, run_spec
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
 from maquette.runs.store import Checkpoint, Run, Store
@@ -72,6 +72,8 @@ def carry_on(
         rhythm = SaveRhythm(plan.checkpoint_every, life_seconds=life)
         stop.patient = True
         for event in training.events(stop, checkpoint_due=rhythm.due):
+            if isinstance(event, Finished):
+                stop.has_ended()
             recorder.record(event)
             if isinstance(event, CheckpointDue):
                 saved = _save(run, training, event, keep=plan.checkpoint_keep)
