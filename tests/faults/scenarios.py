@@ -273,7 +273,8 @@ def _check_appended(folder: Path, marks: frozenset[str], *, had: int) -> None:
     with durable.Appender(path) as rows:
         rows.append({"row": 9})
     assert [row["row"] for row in durable.read_rows(path)] == [*found, 9]
-    assert path.read_bytes().count(b"\n") == len(found) + 1
+    rows_left = "".join(f'{{"row": {row}}}\n' for row in [*found, 9])
+    assert path.read_text() == rows_left, "something torn is left"
 
 
 SCENARIOS = {
