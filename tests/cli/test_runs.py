@@ -10,9 +10,11 @@ import pytest
 from maquette.cli import main
 from maquette.cli import table as tables
 from maquette.cli.table import Cell, print_columns, print_pairs
+from maquette.events import Started
 from maquette.runs.recorder import Recorder
+from maquette.runs.state import Telemetry
 from maquette.runs.store import Run, Store
-from tests.runs.conftest import step, train
+from tests.runs.conftest import save, step, train
 
 Output = pytest.CaptureFixture[str]
 
@@ -116,8 +118,61 @@ def test_status_of_a_lost_run(store: Store, done: Run, capsys: Output) -> None:
     content = json.loads(done.state_path.read_text())
     content["status"] = "running"
     done.state_path.write_text(json.dumps(content))
-    assert "worker is gone" in printed(capsys, "status")[0]
-    assert printed_json(capsys, "status")["status"] == "lost"
+    out, _ = printed(capsys, "status")
+    assert "perhaps for lack of memory" not in out  # its process, this one, lives: but not for it
+    assert "maquette resume done" in out
+    assert "from step 6" in out
+    found = printed_json(capsys, "status")
+    assert found["status"] == "lost"
+    assert found["lost"]["resume_from_step"] == 6
+    assert found["alive"] is False
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"started": "1"}, "was killed, perhaps for lack of memory, last heard of"),
+        ({"boot": "another"}, "the machine was restarted since, last heard of"),
+        ({"boot": "another", "host": "elsewhere"}, "nothing comes from elsewhere any more"),
+    ],
+)
+def test_how_a_worker_was_lost(
+    done: Run, capsys: Output, change: dict[str, str], cause: str
+) -> None:
+    content = json.loads(done.state_path.read_text())
+    content |= {"status": "running", "heartbeat_at": content["heartbeat_at"] - 7200}
+    content["process"] |= change
+    done.state_path.write_text(json.dumps(content))
+    out, _ = printed(capsys, "status")
+    assert cause in out
+    assert "last heard of 2h ago" in out
+
+
+def test_status_of_a_live_run(store: Store, capsys: Output) -> None:
+    run = store.create("live", spec_text="")
+    figures = Telemetry(173.2, 3 << 30, 24 << 30, 55.0, 10 << 30, 80 << 30, "as told")
+    with Recorder(run) as recorder:
+        recorder.begin(steps=100, tokens_per_step=64, telemetry=lambda: figures)
+        recorder.record(Started(0, 100, 1234, "cpu", "float32", False))
+        recorder.record(step(1))
+        recorder.record(save(run, 1))
+        out, _ = printed(capsys, "status")
+        for expected in (
+            f"{os.getpid()} on ",
+            "which lives",
+            "CPU 173% (100% is one core), memory 3.00 GiB of 24.0 GiB",
+            "55% in use, memory 10.0 GiB of 80.0 GiB, as told",
+            ", until ",
+        ):
+            assert expected in out
+        content = printed_json(capsys, "status")
+        assert content["alive"] is True
+        assert content["telemetry"]["cpu_percent"] == 173.2
+        assert content["ends_at"] == content["heartbeat_at"] + content["eta_seconds"]
+        content = json.loads(run.state_path.read_text())
+        content["heartbeat_at"] -= 90
+        run.state_path.write_text(json.dumps(content))
+        assert "last heard of 1min ago" in printed(capsys, "status")[0]
 
 
 def test_status_of_nothing(store: Store, done: Run, capsys: Output) -> None:
@@ -134,13 +189,22 @@ def test_rm(store: Store, done: Run, failed: Run, capsys: Output) -> None:
     assert out == ""
     assert err.splitlines() == [f"removed {done.id}", f"removed {failed.id}"]
     assert store.list() == []
+    gone = store.create("gone", spec_text="")
+    train(gone, last=1)
+    assert printed_json(capsys, "rm", "-y", "gone")[0] == {
+        "id": gone.id,
+        "path": str(gone.path),
+        "removed": True,
+    }
 
 
 def test_rm_refuses_a_live_run(store: Store, done: Run, capsys: Output) -> None:
     live = store.create("live", spec_text="")
-    with Recorder(live):
-        _, err = printed(capsys, "rm", "-y", "done", "live", code=1)
-    assert f"{live.id} is running" in err
+    for queued, status in ((False, "running"), (True, "queued")):
+        with Recorder(live, queued=queued):
+            _, err = printed(capsys, "rm", "-y", "done", "live", code=1)
+        assert f"{live.id} is {status}" in err
+        assert "maquette stop" in err
     assert done.path.exists()
 
 

@@ -22,7 +22,7 @@ def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
         id="a-b-c", path=place / "a-b-c", checkpoints_path=place / "a-b-c" / "checkpoints"
     )
 
-    def work(_: object) -> Iterator[Event]:
+    def work(_: object, **__: object) -> Iterator[Event]:
         yield from events
 
     monkeypatch.delenv("MAQUETTE_RUNS", raising=False)
@@ -92,3 +92,25 @@ def test_the_next_command_finds_a_run_in_another_folder(
 def test_arguments_that_are_not_utf8_are_written_down_all_the_same() -> None:
     assert train._readable("--runs-dir=é") == "--runs-dir=é"
     assert train._readable("a\udcffb") == "a\N{REPLACEMENT CHARACTER}b"
+
+
+@pytest.mark.parametrize("detach", [[], ["-d"]])
+def test_a_name_that_no_device_has(
+    detach: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", "demo", "--device", "gpu", "--runs-dir", str(tmp_path), *detach]
+    assert main(arguments) == 2
+    assert "--device 'gpu' is not a device" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_says_how_to_go_on(
+    replay: list[Event], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object, **__: object) -> Iterator[Event]:
+        yield Sampled(0, "", "")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_work", interrupted)
+    assert main(["train", "demo"]) == 130
+    assert "maquette resume a-b-c" in capfd.readouterr().err

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maquette.cli import data, doctor, runs, specs, train, use, verify, watch
+from maquette.cli import control, data, doctor, runs, specs, train, use, verify, watch
 from maquette.cli.common import BEGIN, LOOK, RUNS, TRAIN, USE
 
 
@@ -81,6 +81,8 @@ app.command("plan", rich_help_panel=BEGIN)(specs.plan)
 app.command("train", rich_help_panel=TRAIN)(train.train)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
 app.command("status", rich_help_panel=RUNS)(runs.status)
+app.command("stop", rich_help_panel=RUNS)(control.stop)
+app.command("resume", rich_help_panel=RUNS)(control.resume)
 app.command("watch", rich_help_panel=RUNS)(watch.watch)
 app.command("logs", rich_help_panel=RUNS)(watch.logs)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)

@@ -27,6 +27,7 @@ COLOURS = {
 }
 _SHOWN = 20  # runs that `ps` lists without --all
 _LOG_LINES = 15
+_SILENT_SECONDS = 15.0  # of a running one; its state is written once a second or once a step
 
 
 def ps(
@@ -44,7 +45,7 @@ def ps(
         older = [(run, run.state()) for run in runs[_SHOWN:]]
         states += [(run, state) for run, state in older if state.status in ("queued", "running")]
     if as_json:
-        common.print_json([_summary(run, state) for run, state in states])
+        common.print_json([summary(run, state) for run, state in states])
         return
     if not runs:
         common.say(f"no runs in {store.root} yet; `maquette train SPEC` starts one")
@@ -75,14 +76,18 @@ def rm(
         list[str], typer.Argument(metavar="RUN...", help="Runs' ids, or beginnings of them.")
     ],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Delete runs with everything in them. A live run is refused."""
     store = common.open_store(runs_dir)
-    runs = list({run.id: run for run in map(store.find, names)}.values())
+    runs = list({run.path: run for run in map(store.find, names)}.values())
     for run in runs:
-        if run.state().status in ("queued", "running"):
-            raise RunError(f"{run.id} is {run.state().status}", hint="let it end first")
+        state = run.state()
+        if state.status in ("queued", "running"):
+            raise RunError(
+                f"{run.id} is {state.status}", hint=f"`maquette stop {run.id}` ends it first"
+            )
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("can't ask here: stdin is not a terminal", hint="add --yes to delete")
@@ -91,9 +96,12 @@ def rm(
     for run in runs:
         run.remove()
         common.say(f"removed {run.id}")
+    if as_json:
+        common.print_json([{"id": run.id, "path": str(run.path), "removed": True} for run in runs])
 
 
-def _summary(run: "Run", state: "State") -> dict[str, Any]:
+def summary(run: "Run", state: "State") -> dict[str, Any]:
+    """A run's state as a JSON-ready object, with what identifies it."""
     return {
         "id": run.id,
         "path": str(run.path),
@@ -111,8 +119,11 @@ def _details(run: "Run", state: "State") -> dict[str, Any]:
     ]
     failed = state.status in ("failed", "lost")
     return {
-        **_summary(run, state),
-        "alive": state.status == "running",
+        **summary(run, state),
+        "alive": state.process is not None and state.status in ("queued", "running"),
+        "ends_at": _ends_at(state),
+        "lost": _loss_of_worker(run, state) if state.status == "lost" else None,
+        "extensions": _extensions(run),
         "meta": run.meta.to_json(),
         "checkpoints": checkpoints,
         "log": run.log_tail(_LOG_LINES) if failed else [],
@@ -141,23 +152,24 @@ def _status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
         if state.error.hint:
             pairs.append(("", Cell(state.error.hint)))
     elif state.status == "lost":
-        what = "its worker is gone without a word: it was killed, or the machine went down"
-        pairs.append(("error", Cell(what, "red")))
+        lost = _loss_of_worker(run, state)
+        pairs.append(("error", Cell(lost["cause"], "red")))
+        step = lost["resume_from_step"]
+        start = f"from step {step}" if step is not None else "from its start: it has no checkpoint"
+        pairs.append(("", Cell(f"`maquette resume {run.id}` goes on {start}")))
     return pairs
 
 
 def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
     now = time.time()
     meta = run.meta
-    percent = f" ({100 * state.step / state.steps:.0f}%)" if state.steps else ""
+    share = f"{100 * state.step / state.steps:.0f}%" if state.steps else ""
     losses = [f"training {_loss(state.train_loss)}"] if state.train_loss is not None else []
     if state.validation_loss is not None:
         losses.append(f"validation {_loss(state.validation_loss)}")
     if state.best_loss is not None:
         losses.append(f"best {_loss(state.best_loss)} at step {state.best_step}")
-    speed = [f"{format_count(state.tokens_per_second)} tokens/s"] if state.tokens_per_second else []
-    if state.eta_seconds is not None:
-        speed.append(f"{format_duration(state.eta_seconds)} left")
+    speed = f"{format_count(state.tokens_per_second)} tokens/s" if state.tokens_per_second else ""
     device = [state.device or meta.device, state.precision or ""]
     device += ["compiled"] if state.compiled else []
     git = meta.git or {}
@@ -165,13 +177,17 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(meta.created_at))
     return [
         ("history", _history(state)),
-        ("step", f"{state.step} of {state.steps}{percent}, epoch {state.epoch:.2f}"),
+        ("queue", _queue_line(state)),
+        ("step", f"{state.step} of {state.steps} ({share}), epoch {state.epoch:.2f}" * bool(share)),
+        ("extended", _extensions_line(run)),
         ("loss", ", ".join(losses)),
-        ("speed", ", ".join(speed)),
+        ("speed", speed),
         ("elapsed", format_duration(state.elapsed_seconds(now))),
+        ("left", _left_line(state, now)),
         ("model", f"{format_count(state.parameters)} parameters" if state.parameters else ""),
         ("device", ", ".join(part for part in device if part)),
-        ("process", _process_line(state)),
+        ("process", _process_line(state, now)),
+        *_telemetry_rows(state),
         ("checkpoints", _checkpoints_line(run)),
         ("created", f"{created} ({common.ago(now - meta.created_at)} ago)"),
         ("command", " ".join(meta.command)),
@@ -182,18 +198,124 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
 
 
 def _history(state: "State") -> str:
-    changes = [
-        f"{change.status} {time.strftime('%H:%M:%S', time.localtime(change.at))}"
-        for change in state.history[-6:]
-    ]
-    return ", ".join(changes)
+    return ", ".join(f"{change.status} {_clock(change.at)}" for change in state.history[-6:])
 
 
-def _process_line(state: "State") -> str:
+def _queue_line(state: "State") -> str:
+    if state.status != "queued" or state.process is None or state.process.elsewhere():
+        return ""
+    from maquette.runs.queue import ahead_of
+    from maquette.worker import queue_folder
+
+    return f"{ahead_of(queue_folder(), state.process.pid)} ahead"
+
+
+def _process_line(state: "State", now: float) -> str:
     if state.process is None:
         return ""
     where = f"{state.process.pid} on {state.process.host}"
-    return where if state.status == "running" else f"{where}, which has ended"
+    if state.status not in ("queued", "running"):
+        return f"{where}, which has ended"
+    silent = now - (state.heartbeat_at or now)
+    heard = f"; last heard of {common.ago(silent)} ago" if silent >= _SILENT_SECONDS else ""
+    return f"{where}, which lives{heard if state.status == 'running' else ''}"
+
+
+def _telemetry_rows(state: "State") -> list[tuple[str, str]]:
+    """What the run takes of its machine, or took when that was written down last."""
+    telemetry = state.telemetry
+    if telemetry is None:
+        return []
+    parts = []
+    if telemetry.cpu_percent is not None:
+        parts.append(f"CPU {telemetry.cpu_percent:.0f}% (100% is one core)")
+    if telemetry.memory_bytes is not None:
+        parts.append(f"memory {_of(telemetry.memory_bytes, telemetry.machine_memory_bytes)}")
+    gpu = [] if telemetry.gpu_percent is None else [f"{telemetry.gpu_percent:.0f}% in use"]
+    if telemetry.gpu_memory_bytes is not None:
+        gpu.append(f"memory {_of(telemetry.gpu_memory_bytes, telemetry.gpu_total_bytes)}")
+    gpu += [telemetry.gpu_note] if telemetry.gpu_note else []
+    past = "" if state.status == "running" else " (at its last word)"
+    return [
+        ("takes", ", ".join(parts) + past if parts else ""),
+        ("GPU", ", ".join(gpu)),
+    ]
+
+
+def _of(part: int, whole: int | None) -> str:
+    return format_bytes(part) + (f" of {format_bytes(whole)}" if whole is not None else "")
+
+
+def _ends_at(state: "State") -> float | None:
+    """When the run will be through, in Unix seconds; None if that isn't known."""
+    if state.eta_seconds is None or state.heartbeat_at is None:
+        return None
+    return state.heartbeat_at + state.eta_seconds
+
+
+def _left_line(state: "State", now: float) -> str:
+    ends_at = _ends_at(state)
+    if ends_at is None:
+        return ""
+    return f"{format_duration(max(0.0, ends_at - now))}, until {_clock(ends_at)}"
+
+
+def _clock(at: float) -> str:
+    """The time of day, and the day if it isn't today."""
+    local = time.localtime(at)
+    today = local[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", local)
+
+
+def _loss_of_worker(run: "Run", state: "State") -> dict[str, Any]:
+    """What can be told of a worker that is gone without a word, and where to go on from."""
+    from maquette.runs.process import boot_id
+
+    heard_at = state.heartbeat_at
+    ago = f", last heard of {common.ago(time.time() - heard_at)} ago" if heard_at else ""
+    if state.process is None:
+        cause = f"no worker ever took it up{ago}"
+    elif state.process.elsewhere():
+        cause = f"nothing comes from {state.process.host} any more{ago}"
+    elif state.process.boot != boot_id():
+        cause = f"the machine was restarted since{ago}"
+    elif state.process.lives():  # only its lock is gone
+        cause = f"{state.process} has let go of it{ago}"
+    else:
+        cause = f"its process was killed, perhaps for lack of memory{ago}"
+    checkpoints = run.checkpoints()
+    return {
+        "cause": cause,
+        "last_heard_at": heard_at,
+        "resume_from_step": checkpoints[-1].step if checkpoints else None,
+        "next": f"maquette resume {run.id}",
+    }
+
+
+def _extensions(run: "Run") -> list[dict[str, Any]]:
+    """Where, how and how far the run was made longer than its spec asks."""
+    from maquette.blueprint import serial
+
+    try:
+        blueprint = serial.from_json(run.blueprint_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RunError):
+        return []
+    return [
+        {
+            "after_step": extension.after_step,
+            "to_step": extension.schedule.steps
+            + (0 if extension.how == "continue" else extension.after_step),
+            "schedule": extension.how,
+        }
+        for extension in blueprint.train.extensions
+    ]
+
+
+def _extensions_line(run: "Run") -> str:
+    return ", then ".join(
+        f"from step {e['after_step']} to {e['to_step']}, schedule {e['schedule']}"
+        for e in _extensions(run)
+    )
 
 
 def _checkpoints_line(run: "Run") -> str:

@@ -1,39 +1,85 @@
 """train and demo: a spec becomes a run, with a live view of it."""
 
 import os
+import re
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from maquette.cli import common
 from maquette.cli.common import Device, Overrides, RunsDir, SpecName
+from maquette.errors import DeviceError
 from maquette.events import Finished, Sampled
 
 if TYPE_CHECKING:
     from maquette.events import Event
     from maquette.runs.store import Run
 
+Detach = Annotated[
+    bool, typer.Option("--detach", "-d", help="In the background: closing the shell ends nothing.")
+]
+Queue = Annotated[
+    bool, typer.Option("--queue", help="Wait until the device is free, and for its turn.")
+]
+
 
 def train(
     spec: SpecName,
     overrides: Overrides = None,
     device: Device = "auto",
+    detach: Detach = False,
+    queue: Queue = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Train a model; prints the run's id. Ctrl-C ends it after the step, with a checkpoint."""
-    run = _create(spec, overrides or [], device=device, runs_dir=runs_dir)
+    create = _create_unprepared if detach else _create
+    run = create(spec, overrides or [], device=device, runs_dir=runs_dir)
+    carry_out(run, detach=detach, queue=queue, runs_dir=runs_dir)
+
+
+def carry_out(
+    run: "Run",
+    *,
+    detach: bool,
+    queue: bool,
+    checkpoint: int | str = "latest",
+    runs_dir: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Work on a run, here and shown live or in the background, and say what comes next.
+
+    Prints its id, or its state as JSON: in the background as soon as its worker has it, here at
+    the end.
+    """
+    program, name = _program(), _name(run, runs_dir)
+    if detach:
+        from maquette.runs.control import start_worker
+
+        options = ["--queue"] if queue else []
+        start_worker(run, *options, "--checkpoint", str(checkpoint))
+        _print(run, as_json=as_json)
+        common.say("in the queue for its device" if queue else "training in the background")
+        common.say(f"  {program} watch {name}    # how it goes")
+        common.say(f"  {program} stop {name}     # ends it after its step, with a checkpoint")
+        return
     finished = False
-    for event in _work(run):
-        finished = isinstance(event, Finished) and event.reason != "stopped"
-    print(run.id)
+    try:
+        for event in _work(run, queue=queue, checkpoint=checkpoint):
+            finished = isinstance(event, Finished) and event.reason != "stopped"
+    except KeyboardInterrupt:
+        common.say(f"stopped; `{program} resume {name}` goes on with it")
+        raise
+    _print(run, as_json=as_json)
     if finished:
-        name = _name(run, runs_dir)
-        common.say(f"next: {_program()} generate {name} --prompt 'Once upon a time'")
+        common.say(f"next: {program} generate {name} --prompt 'Once upon a time'")
     else:
         common.say(f"stopped; its last checkpoint is in {run.checkpoints_path}")
+        common.say(f"  {program} resume {name}    # goes on from it")
 
 
 def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
@@ -66,6 +112,7 @@ def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | No
 
     parsed = load_spec(spec, overrides)
     text = read_spec_text(spec)
+    _check_device(device)
     with preparing() as progress:
         from maquette.training.device import choose_device
         from maquette.worker.training import create_run
@@ -76,17 +123,49 @@ def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | No
             common.open_store(runs_dir),
             spec_text=text,
             device=device,
-            command=["maquette", *map(_readable, sys.argv[1:])],
+            command=_command(),
             progress=progress,
         )
 
 
-def _work(run: "Run") -> Iterator["Event"]:
+def _create_unprepared(
+    spec: str, overrides: list[str], *, device: str, runs_dir: Path | None
+) -> "Run":
+    """A run of the spec in the store, at once: its worker prepares the data."""
+    from maquette.spec.load import load_spec, read_spec_text
+
+    parsed = load_spec(spec, overrides)
+    text = read_spec_text(spec)
+    _check_device(device)
+    return common.open_store(runs_dir).create(
+        parsed.name,
+        spec_text=text,
+        spec=parsed.model_dump(mode="json"),
+        command=_command(),
+        device=device,
+    )
+
+
+def _check_device(name: str) -> None:
+    """Refuse what no machine has, without torch: whether this one has it, the worker finds out."""
+    if not re.fullmatch(r"auto|(cpu|mps)(:0)?|cuda(:\d{1,3})?", name):
+        raise DeviceError(
+            f"--device {name!r} is not a device", hint="use auto, cpu, cuda, cuda:1 or mps"
+        )
+
+
+def _work(
+    run: "Run", *, queue: bool = False, checkpoint: int | str = "latest"
+) -> Iterator["Event"]:
     """The run's events, shown live as they come."""
     from maquette.cli.panel import progress
     from maquette.loading import read_blueprint
     from maquette.worker import work
     from maquette.worker.signals import StopOnSignal
+
+    def waiting(ahead: int) -> None:
+        runs = "1 run is" if ahead == 1 else f"{ahead} runs are"
+        common.say(f"waiting for the device: {runs} ahead")
 
     plan = read_blueprint(run).train
     with (
@@ -95,9 +174,22 @@ def _work(run: "Run") -> Iterator["Event"]:
             common.err(), title=run.id, steps=plan.steps, tokens_per_step=plan.tokens_per_step
         ) as panel,
     ):
-        for event in work(run, stop=stop):
+        for event in work(run, stop=stop, queue=queue, checkpoint=checkpoint, waiting=waiting):
             panel.show(event)
             yield event
+
+
+def _print(run: "Run", *, as_json: bool) -> None:
+    if as_json:
+        from maquette.cli.runs import summary
+
+        common.print_json(summary(run, run.state()))
+    else:
+        print(run.id, flush=True)
+
+
+def _command() -> list[str]:
+    return ["maquette", *map(_readable, sys.argv[1:])]
 
 
 def _program() -> str:

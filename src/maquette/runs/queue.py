@@ -5,6 +5,7 @@ holder already works there. The system frees the lock however the holder ends.
 """
 
 import contextlib
+import dataclasses
 import os
 import time
 from dataclasses import dataclass
@@ -32,11 +33,15 @@ class Ticket:
     def __init__(self, folder: Path, device: str) -> None:
         """`folder` is one for the whole machine; `device` as it was asked for: auto, cuda:1."""
         self._folder = folder
-        self._name = _Name(time.time_ns(), os.getpid(), device, works=False)
-        self._lock = WorkerLock(self._path)
+        self._name = _Name(0, os.getpid(), device, works=False)
 
     def __enter__(self) -> "Ticket":
         durable.make_folder(self._folder)
+        # Behind all who are there, even if the clock was set back since they came.
+        last = max((other.drawn_ns for other in self._others()), default=0)
+        now = max(time.time_ns(), last + 1)
+        self._name = dataclasses.replace(self._name, drawn_ns=now)
+        self._lock = WorkerLock(self._path)
         self._lock.acquire()
         return self
 
@@ -52,13 +57,20 @@ class Ticket:
     def work(self) -> None:
         """Take the device now, whoever waits for it."""
         before = self._path
-        self._name = _Name(self._name.drawn_ns, self._name.pid, self._name.device, works=True)
+        self._name = dataclasses.replace(self._name, works=True)
         with durable.os_errors("write", before):
             before.rename(self._path)
 
     def ahead(self) -> int:
         """How many live ones come first: those at work on the device, and earlier ones."""
-        return _before(self._name, [name for name in _live(self._folder) if name != self._name])
+        # One that begins to work while we look changes its name, and may be missed; not twice.
+        return self._count() or self._count()
+
+    def _count(self) -> int:
+        return _before(self._name, self._others())
+
+    def _others(self) -> list[_Name]:
+        return [name for name in _live(self._folder) if name != self._name]
 
 
 def ahead_of(folder: Path, pid: int) -> int:

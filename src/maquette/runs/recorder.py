@@ -209,7 +209,11 @@ class Recorder:
             self.log("".join(traceback.format_exception(error)).rstrip())
 
     def _become(self, status: Status) -> None:
-        self._state = self._state.changed(status, time.time())
+        last = self._state.history[-1].status if self._state.history else None
+        if status == "queued" == last:
+            self._state = dataclasses.replace(self._state, heartbeat_at=time.time())  # no news
+        else:
+            self._state = self._state.changed(status, time.time())
         if status != "running":
             self._state = dataclasses.replace(self._state, eta_seconds=None)
         self._write_state(sync=True)

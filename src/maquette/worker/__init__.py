@@ -31,11 +31,14 @@ def work(
     are ahead whenever that changes. Yields each event after it was recorded. Raises MaquetteError,
     with the run `failed`.
     """
-    with Recorder(run, queued=queue) as recorder, _ticket(run) as ticket:
+    # The place in the queue is taken before the run shows its worker: who starts two runs one after
+    # the other finds them in that order.
+    with _ticket(run) as ticket, Recorder(run, queued=queue) as recorder:
         if queue:
             _wait(ticket, waiting)
         ticket.work()
-        recorder.leave_queue()
+        if queue:
+            recorder.leave_queue()
         # Importing torch takes over a second. The lock comes first, so that others see at once
         # that the run has its worker, and a worker in the queue takes next to no memory.
         from maquette.worker.training import carry_on

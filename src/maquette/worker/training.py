@@ -9,11 +9,12 @@ from maquette.blueprint.blueprint import Blueprint
 from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.data.prepare import Prepared, Progress, prepare
-from maquette.errors import CheckpointError, RunError, TrainingError
+from maquette.errors import RunError, TrainingError
 from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
 from maquette.loading import read_blueprint, run_spec
+from maquette.runs.control import starting_point
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
-from maquette.runs.store import Checkpoint, Run, Store
+from maquette.runs.store import Run, Store
 from maquette.spec.schema import Spec
 from maquette.training.saving import SaveRhythm
 from maquette.training.telemetry import Meter
@@ -54,9 +55,9 @@ def carry_on(
     """Train the recorder's run from a checkpoint to its end; see `maquette.worker.work`."""
     run = recorder.run
     stop = stop or StopOnSignal()
-    checkpoint = _checkpoint(run, which)
+    checkpoint = starting_point(run, which)
     with _memory_errors():
-        blueprint, prepared = _prepare(run)
+        blueprint, prepared = prepare_run(run)
         plan = blueprint.train
         before = _started(run) if checkpoint else None
         training = Training(blueprint, prepared, device=run.meta.device, like=before)
@@ -84,10 +85,15 @@ def carry_on(
                 yield event
 
 
-def _prepare(run: Run) -> tuple[Blueprint, Prepared]:
-    """The run's data, and its blueprint, which is written if it isn't there yet."""
+def prepare_run(
+    run: Run, *, progress: Callable[[Progress], None] | None = None
+) -> tuple[Blueprint, Prepared]:
+    """The run's data, and its blueprint, which is written if it isn't there yet.
+
+    For whoever holds the run's lock. Raises MaquetteError.
+    """
     spec = run_spec(run)
-    prepared = prepare(spec)
+    prepared = prepare(spec, progress=progress)
     if not run.blueprint_path.exists():
         blueprint = resolve(spec, prepared.facts)
         run.write_tokenizer(prepared.tokenizer.save)
@@ -109,7 +115,7 @@ def _memory_errors() -> Iterator[None]:
     """Running out of memory inside becomes an error for people."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
         failure = failure_of(error)
@@ -119,16 +125,6 @@ def _memory_errors() -> Iterator[None]:
 def _started(run: Run) -> Started | None:
     """How the run's first worker began."""
     return next((event for _, event in run.events() if isinstance(event, Started)), None)
-
-
-def _checkpoint(run: Run, which: int | str) -> Checkpoint | None:
-    """The checkpoint to go on from; None for the latest of a run that never saved one."""
-    try:
-        return run.checkpoint(which)
-    except CheckpointError:
-        if which == "latest" and run.stored_state().checkpoint_step is None:
-            return None
-        raise
 
 
 def _save(run: Run, training: Training, due: CheckpointDue, *, keep: int) -> CheckpointSaved:
