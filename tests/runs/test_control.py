@@ -167,8 +167,24 @@ def test_a_process_that_has_the_id_by_now_is_never_signalled(
 ) -> None:
     if by == "pid":
         monkeypatch.delattr(os, "pidfd_open", raising=False)
-    stranger = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"],
-                                stdin=subprocess.PIPE)  # fmt: skip
+    stranger = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys\nfor line in sys.stdin: print(line, end='', flush=True)",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def answers() -> bool:
+        assert stranger.stdin is not None
+        assert stranger.stdout is not None
+        stranger.stdin.write("there?\n")
+        stranger.stdin.flush()
+        return stranger.stdout.readline() == "there?\n"
+
     try:
         recycled = dataclasses.replace(this_process(), pid=stranger.pid, started="1")
         state = dataclasses.replace(
@@ -180,16 +196,19 @@ def test_a_process_that_has_the_id_by_now_is_never_signalled(
             with pytest.raises(RunError, match="is not running: it is lost"):
                 stop(run, now=True)
         control._signal(recycled, signal.SIGKILL)
-        assert stranger.poll() is None
+        assert answers()
         control._signal(dataclasses.replace(recycled, boot="an earlier one"), signal.SIGKILL)
-        assert stranger.poll() is None
+        assert answers()
         # That it is for the wrong start time alone:
         true = dataclasses.replace(recycled, started=start_time(stranger.pid) or "")
         control._signal(true, signal.SIGKILL)
         assert stranger.wait() == -signal.SIGKILL
     finally:
         stranger.kill()
-        stranger.communicate()
+        stranger.wait()
+        for pipe in (stranger.stdin, stranger.stdout):
+            assert pipe is not None
+            pipe.close()
 
 
 def test_a_run_on_another_machine_is_left_to_it(run: Run) -> None:
