@@ -1,6 +1,9 @@
 """How a worker writes down its run: the lock, the events, the state, the samples, the end."""
 
+import contextlib
 import dataclasses
+import errno
+import re
 import time
 import traceback
 from collections import deque
@@ -21,6 +24,7 @@ from maquette.events import (
     to_row,
 )
 from maquette.runs import durable
+from maquette.runs.process import Process
 from maquette.runs.state import ACTIVE, Change, Failure, State, Status, Telemetry, rebuild
 from maquette.runs.store import Run
 
@@ -104,22 +108,28 @@ class Recorder:
     def __enter__(self) -> "Recorder":
         process = self._lock.acquire()
         try:
-            for folder in (self.run.path, self.run.samples_path, self.run.checkpoints_path):
-                durable.make_folder(folder)
-                durable.clear_temporaries(folder)
-            state = self.run.stored_state()
-            if state.status in ACTIVE and state.process is not None:
-                seen_at = state.heartbeat_at or time.time()
-                history = (*state.history, Change("lost", seen_at))
-                state = dataclasses.replace(state, history=history)
-            self._state = dataclasses.replace(
-                state, process=process, tokens_per_second=None, telemetry=None, error=None
-            )
-            self._become("queued" if self._queued else "running")
-        except BaseException:
-            self._lock.release()
+            self._take_over(process)
+        except BaseException as error:
+            if self._state.process is None:  # nothing is known of the run yet
+                self._lock.release()
+            else:
+                self.__exit__(type(error), error, error.__traceback__)
             raise
         return self
+
+    def _take_over(self, process: Process) -> None:
+        state = self.run.stored_state()
+        if state.status in ACTIVE and state.process is not None:
+            seen_at = state.heartbeat_at or time.time()
+            history = (*state.history, Change("lost", seen_at))
+            state = dataclasses.replace(state, history=history)
+        self._state = dataclasses.replace(
+            state, process=process, tokens_per_second=None, telemetry=None, error=None
+        )
+        for folder in (self.run.path, self.run.samples_path, self.run.checkpoints_path):
+            durable.make_folder(folder)
+            durable.clear_temporaries(folder)
+        self._become("queued" if self._queued else "running")
 
     def leave_queue(self) -> None:
         """The device is free: the run is `running` from now on."""
@@ -137,7 +147,7 @@ class Recorder:
 
         `telemetry` is read about once a second. Raises RunError.
         """
-        self.run.rewind(after_step)
+        self.run.rewind(after_step or -1)  # from the start: nothing of an earlier try stays
         if self._state.step > after_step:
             created_at = self.run.meta.created_at
             known = rebuild(self.run.events(), created_at=created_at, alive=False)
@@ -163,7 +173,8 @@ class Recorder:
                 if time.monotonic() - self._written_at >= _STATE_EVERY_SECONDS:
                     self._write_state(sync=False)
             case Sampled():
-                self.run.samples_path.mkdir(exist_ok=True)
+                with durable.os_errors("create", self.run.samples_path):
+                    self.run.samples_path.mkdir(exist_ok=True)
                 name = f"step-{event.step:08d}.txt"
                 text = f"{event.prompt}{event.text}\n"
                 durable.write_text(self.run.samples_path / name, text, sync=False)
@@ -193,9 +204,12 @@ class Recorder:
             else:
                 stopped = self._finished.reason == "stopped"
                 self._become("stopped" if stopped else "completed")
-        except RunError:
+        except RunError as refused:
             if error is None:
-                raise  # else the first error is the one to hear of; the run will show as lost
+                with contextlib.suppress(RunError):
+                    self._fail(refused)
+                raise
+            # else the first error is the one to hear of; the run will show as lost
         finally:
             if self._rows is not None:
                 self._rows.close()
@@ -209,6 +223,7 @@ class Recorder:
             self.log("".join(traceback.format_exception(error)).rstrip())
 
     def _become(self, status: Status) -> None:
+        before = self._state
         last = self._state.history[-1].status if self._state.history else None
         if status == "queued" == last:
             self._state = dataclasses.replace(self._state, heartbeat_at=time.time())  # no news
@@ -216,9 +231,14 @@ class Recorder:
             self._state = self._state.changed(status, time.time())
         if status != "running":
             self._state = dataclasses.replace(self._state, eta_seconds=None)
-        self._write_state(sync=True)
+        try:
+            self._write_state(sync=True)
+        except RunError:
+            self._state = before
+            raise
         error = self._state.error
-        self.log(status if error is None else f"{status}: {error.message}")
+        with contextlib.suppress(RunError):  # state.json says it already
+            self.log(status if error is None else f"{status}: {error.message}")
 
     def _write_state(self, *, sync: bool) -> None:
         if self._state.status == "running":
@@ -240,9 +260,10 @@ def failure_of(error: Exception) -> Failure:
     text = str(error).strip()
     first = text.splitlines()[0] if text else "no message"
     if is_out_of_memory(error):
-        return Failure(
-            "out of memory" + (f": {text.splitlines()[0]}" if text else ""), _MEMORY_HINT
-        )
+        # On a CPU torch's message begins with a place in its source; the number says more.
+        if size := re.search(r"tried to allocate (\d+) bytes", text):
+            first = f"tried to allocate {int(size[1]):,} bytes"
+        return Failure(f"out of memory: {first}" if text else "out of memory", _MEMORY_HINT)
     return Failure(f"{type(error).__name__}: {first}", "worker.log has the whole story")
 
 
@@ -250,4 +271,6 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether Python, or torch on a GPU or a CPU, ran out of memory."""
     # torch's own class is known by its name: this module must not import torch
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or "can't allocate memory" in str(error)
+    refused = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    words = ("can't allocate memory", "std::bad_alloc")
+    return named or refused or any(word in str(error) for word in words)

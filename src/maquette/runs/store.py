@@ -94,7 +94,8 @@ class Run:
     def _alive(self, state: State) -> bool:
         now = time.time()
         if state.process is None:  # made just now, or rebuilt
-            starting = state.status == "queued" and now - self.meta.created_at < _STARTING_SECONDS
+            age = abs(now - self.meta.created_at)  # a clock that was set back makes it negative
+            starting = state.status == "queued" and age < _STARTING_SECONDS
             return starting or is_held(self.lock_path)
         if state.process.elsewhere():  # a shared folder: its word is all there is
             return now - (state.heartbeat_at or 0.0) < _STARTING_SECONDS
