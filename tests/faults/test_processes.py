@@ -244,7 +244,7 @@ def status(server: ForkServer, run: Run) -> tuple[str, bool]:
     return value["status"], value["alive"]
 
 
-@pytest.mark.parametrize("every", [1, 100_000], ids=["saving", "stepping"])
+@pytest.mark.parametrize("every", [1, 50, 100_000], ids=["saving", "between", "never"])
 def test_a_run_deleted_under_its_worker_stays_deleted(
     server: ForkServer, tmp_path: Path, every: int
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from maquette.events import StepDone
 from maquette.runs.store import Run
 from tests.faults.conftest import BRIEF
 from tests.faults.processes import ForkServer, assert_readable, command, computed, until
@@ -19,6 +20,20 @@ def test_a_run_killed_again_and_again_is_bit_exact(
     kills, in_saves = kill_many(server, undisturbed, tmp_path, kills=12, seed=1)
     assert kills == 12
     assert in_saves >= 0
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(
+    server: ForkServer, tmp_path: Path
+) -> None:
+    late = {**BRIEF, "steps": 60, "checkpoint": {"every": 60}, "evaluate": {"every": 60}}
+    whole, killed = (server.create(tmp_path / "runs", **late) for _ in range(2))
+    server.finish(whole)
+    worker = server.start(killed)
+    until(lambda: any(isinstance(event, StepDone) for _, event in killed.events()), "a step")
+    assert worker.kill() == -signal.SIGKILL
+    assert killed.checkpoints() == []
+    server.finish(killed)
+    assert computed(killed) == computed(whole)
 
 
 @pytest.mark.slow
