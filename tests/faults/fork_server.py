@@ -6,6 +6,7 @@ like any process. Requests and answers are lines of JSON.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -27,6 +28,8 @@ from maquette.worker import work
 from maquette.worker.training import create_run
 from tests.faults import inside
 from tests.training.tiny import tiny_spec
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Server:
@@ -97,6 +100,7 @@ def _work(arguments: list[str], words: str, fault: dict[str, Any]) -> None:
     code = 70
     try:
         os.setsid()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # should the server be killed
         handle = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         for number in (1, 2):
             os.dup2(handle, number)
