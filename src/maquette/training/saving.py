@@ -4,8 +4,8 @@ import math
 import time
 from collections.abc import Callable
 
-_COST_SHARE = 0.02  # of the time goes into saving, at most
-_LIFE_SECONDS = 3600.0  # between failures, as long as none has been seen
+_COST_SHARE = 0.02  # of the time goes into saving, at most, as long as no failure has been seen;
+_LIFE_SECONDS = 3600.0  # so long is taken to lie between failures then
 _FIRST_COST_SECONDS = 0.2
 
 
@@ -14,7 +14,7 @@ class SaveRhythm:
 
     By the clock the interval is sqrt(2 x cost of a save x mean time between failures), which loses
     least to saving and to repeating together (Young 1974, doi:10.1145/361147.361115). The cost is
-    that of the last save; a run that was killed before knows how long its workers lived.
+    that of the last save. A run whose workers were killed before knows how long they lived.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class SaveRhythm:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._every = every
-        self._life_seconds = life_seconds or _LIFE_SECONDS
+        self._life_seconds = life_seconds
         self._clock = clock
         self._cost_seconds = _FIRST_COST_SECONDS
         self._saved_at = clock()
@@ -44,5 +44,7 @@ class SaveRhythm:
     @property
     def interval_seconds(self) -> float:
         """Seconds between checkpoints."""
-        youngs = math.sqrt(2 * self._cost_seconds * self._life_seconds)
+        if self._life_seconds is not None:
+            return math.sqrt(2 * self._cost_seconds * self._life_seconds)
+        youngs = math.sqrt(2 * self._cost_seconds * _LIFE_SECONDS)
         return max(youngs, self._cost_seconds / _COST_SHARE)
