@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from maquette.blueprint.blueprint import Blueprint, SchedulePlan, TrainPlan
+from maquette.blueprint.blueprint import Blueprint, Mixture, SchedulePlan, TrainPlan
 from maquette.data.batches import Batches, fixed_windows
 from maquette.data.cache import cache_folder
 from maquette.data.prepare import Prepared
@@ -29,7 +29,7 @@ from maquette.training.device import (
     choose_precision,
     measure_rate,
 )
-from maquette.training.evaluate import Losses, evaluate
+from maquette.training.evaluate import Evaluation, combine, evaluate
 from maquette.training.loop import TRY, Every, TrainState, train
 from maquette.training.optimizer import make_optimizers
 from maquette.training.schedule import extended_factor, learning_rate_factor
@@ -85,21 +85,31 @@ class Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.autocast = autocast(self.device, self.precision)
         self.state = TrainState()
+        texts = prepared.tokens("train")
+        total = sum(map(len, texts.values()))
+        self._shares = {name: len(tokens) / total for name, tokens in texts.items()}
+        if plan.mixture:
+            self._shares = plan.mixture.shares
         self._batches = Batches(
-            list(prepared.tokens("train").values()),
+            list(texts.values()),
             context=blueprint.shape.context,
             batch_size=plan.batch_size,
             seed=blueprint.seed,
+            weights=[self._shares[name] for name in texts] if plan.mixture else None,
         )
-        held_out = fixed_windows(
-            list(prepared.tokens("validation").values()),
-            context=blueprint.shape.context,
-            batch_size=max(1, plan.batch_size // plan.accumulation),
-            start_token=self.tokenizer.end_of_text,
-            ignore=IGNORE,
-            windows=plan.evaluate_windows,
-        )
-        self._held_out = list(held_out)
+        self._held_out = {
+            name: list(
+                fixed_windows(
+                    [tokens],
+                    context=blueprint.shape.context,
+                    batch_size=max(1, plan.batch_size // plan.accumulation),
+                    start_token=self.tokenizer.end_of_text,
+                    ignore=IGNORE,
+                    windows=plan.evaluate_windows,
+                )
+            )
+            for name, tokens in prepared.tokens("validation").items()
+        }
         self._token_bytes = torch.from_numpy(self.tokenizer.token_bytes().astype(np.int64))
 
     @property
@@ -148,6 +158,8 @@ class Training:
             compiled=compiled,
         )
         yield Note(self.state.step, reason)
+        if plan.mixture and abs(plan.mixture.given_total - 1) > 1e-9:
+            yield Note(self.state.step, normalised(plan.mixture))
         events = train(
             self.model,
             self.optimizers,
@@ -180,16 +192,27 @@ class Training:
                 self.state.stale_evaluations = 0
             yield event
 
-    def evaluate(self) -> Losses:
-        """Losses over the fixed validation windows."""
+    def evaluate(self, step: int) -> Evaluation:
+        """Losses over the fixed validation windows of each source."""
         with torch.compiler.set_stance("force_eager"):  # no second graph for a few passes
-            return evaluate(
-                self.result,
-                self._held_out,
-                token_bytes=self._token_bytes,
-                device=self.device,
-                autocast=self.autocast,
-            )
+            parts = {
+                name: evaluate(
+                    self.result,
+                    windows,
+                    token_bytes=self._token_bytes,
+                    device=self.device,
+                    autocast=self.autocast,
+                )
+                for name, windows in self._held_out.items()
+            }
+        if len(parts) == 1:
+            return Evaluation(next(iter(parts.values())), {}, {})
+        seen = zip(parts, self._batches.seen(step), strict=True)
+        return Evaluation(
+            combine(parts, self._shares),
+            sources={name: part.loss for name, part in parts.items()},
+            tokens_seen={name: n * self.blueprint.shape.context for name, n in seen},
+        )
 
     def sample(self, step: int) -> tuple[str, str]:
         """The spec's prompt and what the model writes after it, from the same draws each time."""
@@ -223,6 +246,12 @@ def decide_to_compile(
         share = (plan.steps - after_step) / plan.steps
         seconds = blueprint.costs.flops * share / (ACHIEVED_SHARE * rate)
     return compilation.decide(wanted, device=device, precision=precision, eager_seconds=seconds)
+
+
+def normalised(mixture: Mixture) -> str:
+    """What became of weights that don't add up to 1, in words."""
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in mixture.shares.items())
+    return f"the weights add up to {mixture.given_total:g}, and are taken as shares: {shares}"
 
 
 def rate_factor(plan: TrainPlan) -> Callable[[int], float]:

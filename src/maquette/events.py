@@ -54,7 +54,9 @@ class Evaluated:
     """Loss in nats per token over a fixed set of windows, and what follows from it.
 
     `word_perplexity` is there for sources that count words as the papers do (WikiText).
-    `best` says that no earlier evaluation of this run had a lower loss.
+    `best` says that no earlier evaluation of this run had a lower loss. Of several sources, `loss`
+    is the mean by their shares in the training; `sources` has the loss of each, and `tokens_seen`
+    how many of its tokens were trained on so far.
     """
 
     kind: ClassVar[str] = "evaluated"
@@ -66,6 +68,8 @@ class Evaluated:
     word_perplexity: float | None
     best: bool
     seconds: float
+    sources: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    tokens_seen: dict[str, int] = dataclasses.field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,3 +215,32 @@ def test_sound_specs_resolve_to_the_same_bytes(spec: Spec, vocabulary: int, toke
     )
     schedule = blueprint.train.schedule
     assert 0 <= schedule.warmup_steps + schedule.decay_steps <= blueprint.train.steps
+
+
+class TestMixture:
+    FACTS = DataFacts(
+        256,
+        {name: {"train": split(1000), "validation": split(100)} for name in ("a", "b")},
+    )
+
+    @pytest.mark.parametrize(
+        ("weights", "shares", "total"),
+        [(("0.75", "0.25"), (0.75, 0.25), 1.0), (("3", "5"), (0.375, 0.625), 8.0)],
+    )
+    def test_weights_become_shares(
+        self, weights: tuple[str, str], shares: tuple[float, float], total: float
+    ) -> None:
+        a, b = (f"{{kind: stories, weight: {weight}}}" for weight in weights)
+        text = f"model: {{context: 10}}\ndata: {{sources: {{a: {a}, b: {b}}}}}"
+        mixture = build(text, self.FACTS).train.mixture
+        assert mixture is not None
+        assert mixture.shares == {"a": shares[0], "b": shares[1]}
+        assert mixture.given_total == total
+
+    def test_without_weights_there_is_none(self) -> None:
+        assert build("").train.mixture is None
+
+    def test_one_weight_alone_is_refused(self) -> None:
+        a, b = "{kind: stories, weight: 1}", "{kind: stories}"
+        with pytest.raises(SpecError, match=r"sources\.b has no weight, but others have"):
+            build(f"data: {{sources: {{a: {a}, b: {b}}}}}", self.FACTS)

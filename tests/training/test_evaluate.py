@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from maquette.models.loss import IGNORE
-from maquette.training.evaluate import Losses, evaluate
+from maquette.training.evaluate import Losses, combine, evaluate
 from tests.models.small import small_model
 
 CPU = torch.device("cpu")
@@ -92,3 +92,13 @@ def test_figures_that_overflow_are_infinite_and_without_bytes_not_a_number() -> 
 
 def test_torch_too_leaves_out_what_does_not_count() -> None:
     assert F.cross_entropy(torch.zeros(1, 4), torch.tensor([IGNORE])).isnan()
+
+
+def test_sources_count_by_their_shares_of_the_tokens() -> None:
+    parts = {
+        "a": Losses(nats=20, tokens=10, bytes=30),
+        "b": Losses(nats=300, tokens=100, bytes=100),
+    }
+    whole = combine(parts, {"a": 0.75, "b": 0.25})
+    assert whole.loss == pytest.approx(0.75 * 2 + 0.25 * 3)
+    assert whole.bits_per_byte == pytest.approx(2.25 / math.log(2) / (0.75 * 3 + 0.25 * 1))

@@ -47,6 +47,14 @@ class OptimizerPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Mixture:
+    """Source -> its share of the windows trained on, adding up to 1; and what the weights did."""
+
+    shares: dict[str, float]
+    given_total: float
+
+
+@dataclass(frozen=True, slots=True)
 class TrainPlan:
     """The run, step by step: every interval resolved to a number of steps."""
 
@@ -57,6 +65,7 @@ class TrainPlan:
     windows_per_epoch: int
     tokens_per_step: int
     tokens: int
+    mixture: Mixture | None  # None: every window of every source once an epoch
     schedule: SchedulePlan
     extensions: tuple[Extension, ...]  # oldest first
     optimizer: OptimizerPlan

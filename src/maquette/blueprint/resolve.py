@@ -7,12 +7,18 @@ import math
 from fractions import Fraction
 
 from maquette.blueprint import costs
-from maquette.blueprint.blueprint import Blueprint, OptimizerPlan, SchedulePlan, TrainPlan
+from maquette.blueprint.blueprint import (
+    Blueprint,
+    Mixture,
+    OptimizerPlan,
+    SchedulePlan,
+    TrainPlan,
+)
 from maquette.errors import SpecError
 from maquette.facts import DataFacts
 from maquette.shapes import GPTShape
 from maquette.spec import checks
-from maquette.spec.schema import AdamW, GPTModel, Muon, Schedule, Spec, Train
+from maquette.spec.schema import AdamW, Data, GPTModel, Muon, Schedule, Spec, Train
 
 DEFAULT_STEPS = 2000
 
@@ -23,7 +29,7 @@ def resolve(spec: Spec, facts: DataFacts) -> Blueprint:
     if problems:
         raise SpecError("\n".join(problem.text for problem in problems))
     shape = _shape(spec.model, facts.vocabulary)
-    plan = _train(spec.train, facts, shape.context)
+    plan = _train(spec.train, facts, shape.context, _mixture(spec.data))
     return Blueprint(
         name=spec.name,
         seed=spec.seed,
@@ -68,7 +74,14 @@ def _shape(model: GPTModel, vocabulary: int) -> GPTShape:
     )
 
 
-def _train(train: Train, facts: DataFacts, context: int) -> TrainPlan:
+def _mixture(data: Data) -> Mixture | None:
+    weights = {name: s.weight for name, s in data.sources.items() if s.weight is not None}
+    total = math.fsum(weights.values())
+    shares = {name: weight / total for name, weight in weights.items()}
+    return Mixture(shares, total) if weights else None
+
+
+def _train(train: Train, facts: DataFacts, context: int, mixture: Mixture | None) -> TrainPlan:
     windows = _training_windows(facts, context)
     held_out = _validation_windows(facts, context)
     steps = train.steps
@@ -86,6 +99,7 @@ def _train(train: Train, facts: DataFacts, context: int) -> TrainPlan:
         windows_per_epoch=windows,
         tokens_per_step=tokens_per_step,
         tokens=steps * tokens_per_step,
+        mixture=mixture,
         schedule=_schedule(train.schedule, steps),
         extensions=(),
         optimizer=_optimizer(train.optimizer, train.learning_rate),

@@ -150,6 +150,7 @@ class PlainLines:
                 self._say(
                     f"step {event.step}: {event.split} loss {format_loss(event.loss)}{best},"
                     f" perplexity {_perplexity(event.perplexity)}"
+                    + "".join(f", {k} {format_loss(v)}" for k, v in event.sources.items())
                 )
             case Sampled():
                 self._say(f"step {event.step} wrote: {_beginning(event, 300)}")

@@ -181,6 +181,7 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
         ("step", f"{state.step} of {state.steps} ({share}), epoch {state.epoch:.2f}" * bool(share)),
         ("extended", _extensions_line(run)),
         ("loss", ", ".join(losses)),
+        ("sources", _sources_line(state)),
         ("speed", speed),
         ("elapsed", format_duration(state.elapsed_seconds(now))),
         ("left", _left_line(state, now)),
@@ -199,6 +200,13 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
 
 def _history(state: "State") -> str:
     return ", ".join(f"{change.status} {_clock(change.at)}" for change in state.history[-6:])
+
+
+def _sources_line(state: "State") -> str:
+    return ", ".join(
+        f"{s.name} {_loss(s.loss)} ({format_count(s.tokens_seen)} tokens seen)"
+        for s in state.sources
+    )
 
 
 def _queue_line(state: "State") -> str:

@@ -207,7 +207,9 @@ def _training_rows(blueprint: "Blueprint") -> Rows:
         train = splits["train"]
         per_token = f"{train.bytes / train.tokens:.2f} bytes a token" if train.tokens else ""
         apart = format_count(splits["validation"].tokens)
-        rows.append((f"  {name}", format_count(train.tokens), f"{per_token}, {apart} held out"))
+        share = f", {plan.mixture.shares[name]:.1%} of the windows" if plan.mixture else ""
+        about = f"{per_token}, {apart} held out{share}"
+        rows.append((f"  {name}", format_count(train.tokens), about))
     parts = f" in {plan.accumulation} parts" if plan.accumulation > 1 else ""
     tokens, schedule = sum(s["train"].tokens for s in facts.sources.values()), plan.schedule
     length = f"{plan.epochs:.3g} epochs, {format_count(plan.tokens)} tokens"

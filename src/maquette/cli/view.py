@@ -86,6 +86,8 @@ class Watch:
             if loss is not None and step != self.evaluated.step:
                 text += f" (best {format_loss(loss)} at {step})"
             found.append(("validation", text))
+            for name, loss in self.evaluated.sources.items():
+                found.append((name, format_loss(loss)))
         tokens_per_second = self.pace.tokens_per_second
         if self.state is not None and self.state.tokens_per_second is not None:
             tokens_per_second = self.state.tokens_per_second

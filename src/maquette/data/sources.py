@@ -72,7 +72,7 @@ SPLIT_HERE = (
 
 def open_source(name: str, source: Source, seed: int) -> TextSource:
     """The text of one source of the spec. Raises DataError, which begins with its name."""
-    arguments = source.model_dump(exclude={"kind"})
+    arguments = source.model_dump(exclude={"kind", "weight"})
     if source.kind in SPLIT_HERE:
         arguments["seed"] = seed
     with naming(name):

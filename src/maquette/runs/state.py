@@ -15,7 +15,7 @@ Status = Literal["queued", "running", "completed", "failed", "stopped", "lost"]
 _T = TypeVar("_T")
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
 ACTIVE: tuple[Status, ...] = ("queued", "running")
-_LATER = frozenset({"telemetry"})  # fields that the first version didn't write
+_LATER = frozenset({"telemetry", "sources"})  # fields that the first version didn't write
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,15 @@ class Telemetry:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLoss:
+    """One of several sources: its validation loss, and how many of its tokens were trained on."""
+
+    name: str
+    loss: float
+    tokens_seen: int
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything in state.json. Losses are in nats per token; None is for what isn't known yet.
 
@@ -75,6 +84,7 @@ class State:
     parameters: int | None = None
     error: Failure | None = None
     telemetry: Telemetry | None = None
+    sources: tuple[SourceLoss, ...] = ()  # those of several, as of the last evaluation
 
     def changed(self, status: Status, at: float) -> "State":
         """The same with a new status, noted in the history."""
@@ -100,7 +110,11 @@ class State:
                     self, step=event.step, epoch=event.epoch, train_loss=event.loss
                 )
             case Evaluated(split="validation"):
-                state = dataclasses.replace(self, validation_loss=event.loss)
+                sources = tuple(
+                    SourceLoss(name, loss, event.tokens_seen.get(name, 0))
+                    for name, loss in event.sources.items()
+                )
+                state = dataclasses.replace(self, validation_loss=event.loss, sources=sources)
                 if not event.best:
                     return state
                 return dataclasses.replace(state, best_loss=event.loss, best_step=event.step)
@@ -142,6 +156,7 @@ def state_from(text: str) -> State:
         value["history"] = tuple(_known(Change, change) for change in value["history"])
         if value.get("process") is not None:
             value["process"] = process_from(value["process"])
+        value["sources"] = tuple(_known(SourceLoss, s) for s in value.get("sources", ()))
         for name, kind in (("error", Failure), ("telemetry", Telemetry)):
             if value.get(name) is not None:
                 value[name] = _known(kind, value[name])
@@ -151,7 +166,7 @@ def state_from(text: str) -> State:
         state = _known(State, value)
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not a state: {error}") from None
-    for part in (state, *state.history, state.error, state.telemetry):
+    for part in (state, *state.history, *state.sources, state.error, state.telemetry):
         if part is not None:
             _check(part)
     return state

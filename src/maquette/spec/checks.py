@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from maquette.spec.schema import GPTModel, Spec, Train
+from maquette.spec.schema import Data, GPTModel, Spec, Train
 
 
 class Problem(NamedTuple):
@@ -14,7 +14,7 @@ class Problem(NamedTuple):
 
 def problems(spec: Spec) -> list[Problem]:
     """Every impossible combination in a spec; empty when it is sound."""
-    return [*_model(spec.model), *_train(spec.train)]
+    return [*_model(spec.model), *_data(spec.data), *_train(spec.train)]
 
 
 def _divisors(number: int) -> list[int]:
@@ -60,6 +60,19 @@ def _model(model: GPTModel) -> list[Problem]:
             )
         )
     return found
+
+
+def _data(data: Data) -> list[Problem]:
+    without = [name for name, source in data.sources.items() if source.weight is None]
+    if not without or len(without) == len(data.sources):
+        return []
+    name = without[0]
+    return [
+        Problem(
+            (f"data.sources.{name}",),
+            f"data.sources.{name} has no weight, but others have; give each source one, or none",
+        )
+    ]
 
 
 def _train(train: Train) -> list[Problem]:

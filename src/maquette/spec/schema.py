@@ -94,7 +94,14 @@ Tokenizer = Annotated[
 ]
 
 
-class StoriesSource(Part):
+class SourcePart(Part):
+    """What all sources share."""
+
+    weight: float | None = Field(default=None, gt=0, le=1e9)
+    """Share of the windows trained on, in a mixture; all sources have one, or none."""
+
+
+class StoriesSource(SourcePart):
     """Small English stories made by a built-in generator."""
 
     kind: Literal["stories"]
@@ -108,7 +115,7 @@ class StoriesSource(Part):
 Paths = str | Annotated[list[str], Field(min_length=1, max_length=1000)]
 
 
-class FilesSource(Part):
+class FilesSource(SourcePart):
     """Text files: one, many, or globs."""
 
     kind: Literal["files"]
@@ -125,7 +132,7 @@ class FilesSource(Part):
     """Share held out by document, seeded; of a single document, its last part."""
 
 
-class WikiTextSource(Part):
+class WikiTextSource(SourcePart):
     """WikiText-2 or -103 with its published splits."""
 
     kind: Literal["wikitext"]
@@ -138,7 +145,7 @@ class WikiTextSource(Part):
     """A folder with train, valid and test as .txt or .parquet; else the cache, else the hub."""
 
 
-class HubSource(Part):
+class HubSource(SourcePart):
     """Any text data set of the Hugging Face hub."""
 
     kind: Literal["hub"]
@@ -169,7 +176,7 @@ class HubSource(Part):
     """Share of documents held out where the data set has no validation split."""
 
 
-class NotesSource(Part):
+class NotesSource(SourcePart):
     """A folder of Markdown notes (Obsidian, Logseq, Roam, plain), one document a file."""
 
     kind: Literal["notes"]
@@ -182,7 +189,7 @@ class NotesSource(Part):
     """Share of the files held out, chosen by their paths: adding or editing notes moves none."""
 
 
-class DialoguesSource(Part):
+class DialoguesSource(SourcePart):
     """Dialogues of system, user and assistant."""
 
     kind: Literal["dialogues"]

@@ -1,7 +1,7 @@
 """Loss over a fixed set of windows, and what people call it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ class Losses:
     """Sums over all targets that count."""
 
     nats: float
-    tokens: int
-    bytes: int
+    tokens: float
+    bytes: float
 
     @property
     def loss(self) -> float:
@@ -38,6 +38,28 @@ class Losses:
     def word_perplexity(self, bytes_per_word: float) -> float:
         """exp(nats per word), the words counted as in the papers: comparable with theirs."""
         return _exp(self.nats / self.bytes * bytes_per_word)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The losses of all sources as one, and of several sources each.
+
+    `sources`: nats per token. `tokens_seen`: trained on so far.
+    """
+
+    losses: Losses
+    sources: dict[str, float]
+    tokens_seen: dict[str, int]
+
+
+def combine(parts: Mapping[str, Losses], shares: Mapping[str, float]) -> Losses:
+    """All sources as one text in which each has its share of the tokens, as in training."""
+    scales = {name: shares[name] / part.tokens for name, part in parts.items()}
+    return Losses(
+        math.fsum(scales[name] * part.nats for name, part in parts.items()),
+        math.fsum(scales[name] * part.tokens for name, part in parts.items()),
+        math.fsum(scales[name] * part.bytes for name, part in parts.items()),
+    )
 
 
 def _exp(value: float) -> float:

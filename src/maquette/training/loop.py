@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from maquette.errors import TrainingError
 from maquette.events import CheckpointDue, Evaluated, Event, Finished, Note, Sampled, StepDone
-from maquette.training.evaluate import Losses
+from maquette.training.evaluate import Evaluation
 from maquette.training.optimizer import set_learning_rate
 
 TRY = "try a lower train.learning_rate, more schedule.warmup_steps, or model.qk_norm: true"
@@ -54,7 +54,7 @@ def train(
     scaler: torch.amp.GradScaler,
     every: Every,
     checkpoint_due: Callable[[int], bool],
-    evaluate: Callable[[], Losses],
+    evaluate: Callable[[int], Evaluation],
     bytes_per_word: float | None,
     sample: Callable[[int], tuple[str, str]],
     average: AveragedModel | None,
@@ -64,10 +64,10 @@ def train(
     """Train from `state` to step `steps`, yielding events; `state` moves along.
 
     `batch(k)` gives inputs and targets (B, T) of step k + 1, `factor(step)` the learning rate's
-    share of its peak, `checkpoint_due(step)` whether to save after a step, `sample(step)` a prompt
-    and its continuation, `stop()` whether to end after the current step. Raises TrainingError
-    before an update with a loss or gradient that is not finite, with weights and optimizer still as
-    they were.
+    share of its peak, `checkpoint_due(step)` whether to save after a step, `evaluate(step)` the
+    losses and `sample(step)` a prompt and its continuation after it, `stop()` whether to end after
+    the current step. Raises TrainingError before an update with a loss or gradient that is not
+    finite, with weights and optimizer still as they were.
     """
     model.train()
     if state.step == 0:
@@ -172,10 +172,11 @@ def _gradients(
 
 
 def _evaluated(
-    state: TrainState, evaluate: Callable[[], Losses], bytes_per_word: float | None
+    state: TrainState, evaluate: Callable[[int], Evaluation], bytes_per_word: float | None
 ) -> Evaluated:
     begin = time.perf_counter()
-    losses = evaluate()
+    evaluation = evaluate(state.step)
+    losses = evaluation.losses
     best = losses.loss < state.best_loss
     if best:
         state.best_loss, state.best_step, state.stale_evaluations = losses.loss, state.step, 0
@@ -190,6 +191,8 @@ def _evaluated(
         word_perplexity=losses.word_perplexity(bytes_per_word) if bytes_per_word else None,
         best=best,
         seconds=time.perf_counter() - begin,
+        sources=evaluation.sources,
+        tokens_seen=evaluation.tokens_seen,
     )
 
 
