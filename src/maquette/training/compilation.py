@@ -29,7 +29,8 @@ def decide(
         return False, "compile: no, as asked"
     saved = eager_seconds * _SAVED_SHARE.get((device.type, precision), _SAVED_OTHERWISE)
     cost = _COMPILE_SECONDS.get(device.type, 30.0)
-    worth = wanted is True or saved > cost
+    # Twice over, as it is paid again in part by whoever resumes the run, and shares are uncertain.
+    worth = wanted is True or saved > 2 * cost
     missing = compiler_missing(device) if worth else None
     if missing is not None:
         return False, f"compile: no, {missing}; training goes on without it"
