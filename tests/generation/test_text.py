@@ -30,7 +30,8 @@ class Pieces:
 def stream(pieces: Sequence[bytes], stop: Sequence[str] = ()) -> list[str]:
     """What comes out when a model writes these pieces."""
     tokens = iter(range(1, len(pieces) + 1))
-    return list(module._pieces(tokens, Pieces(pieces), module._Stops(stop)))  # type: ignore[arg-type]
+    text = module.TextStream(Pieces(pieces), stop)  # type: ignore[arg-type]
+    return list(module._pieces(tokens, text))
 
 
 def test_a_character_is_never_cut() -> None:

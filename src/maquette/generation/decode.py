@@ -92,7 +92,7 @@ class _Window:
         model = self.model
         device = model.token_embedding.weight.device
         tokens = torch.tensor([self._ids[self._cached :]], device=device)
-        with _threads_for(tokens.numel() * self._weights):
+        with threads_for(tokens.numel() * self._weights):
             last = model.features(tokens, self._cache)[0, -1:]
             logits: Tensor = model.output(last)[0]
         if self._cache is not None:
@@ -112,7 +112,7 @@ def arrange_for_decoding(model: nn.Module) -> None:
 
 
 @contextmanager
-def _threads_for(multiplications: int) -> Iterator[None]:
+def threads_for(multiplications: int) -> Iterator[None]:
     """One thread inside if the work is too small to be shared."""
     before = torch.get_num_threads()
     if multiplications >= SHARED_WORK or before == 1:

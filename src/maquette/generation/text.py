@@ -27,7 +27,7 @@ def generate_text(
     U+FFFD stands for bytes that aren't UTF-8. Raises ValueError for an empty stop string, and what
     `decode.generate` raises.
     """
-    stops = _Stops(stop)
+    text = TextStream(tokenizer, stop)
     ids = tokenizer.encode(prompt).tolist() or [tokenizer.end_of_text]
     tokens = generate(
         model,
@@ -38,20 +38,63 @@ def generate_text(
         stop_tokens=(tokenizer.end_of_text,),
         use_cache=use_cache,
     )
-    return _pieces(tokens, tokenizer, stops)
+    return _pieces(tokens, text)
 
 
-def _pieces(tokens: Iterator[int], tokenizer: Tokenizer, stops: "_Stops") -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+def _pieces(tokens: Iterator[int], text: "TextStream") -> Iterator[str]:
     for token in tokens:
-        piece = stops.feed(decoder.decode(tokenizer.decode_bytes((token,))))
-        if piece:
+        if piece := text.feed(token):
             yield piece
-        if stops.found:
+        if text.stopped:
             return
-    rest = stops.feed(decoder.decode(b"", final=True)) + stops.flush()
-    if rest:
+    if rest := text.end():
         yield rest
+
+
+class TextStream:
+    """Tokens in, text out: whole characters, and nothing of a stop string or after it.
+
+    `trim`: without blanks at its edges, as an answer in a chat. Raises ValueError for an empty
+    stop string.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, stop: Sequence[str] = (), *, trim: bool = False
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._stops = _Stops(stop)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._trim, self._begun, self._blanks = trim, False, ""
+        self.read = 0
+        """Characters decoded so far."""
+        self.passed = 0
+        """Characters of these that can't be part of a stop string; blanks that were trimmed too."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was found: no text comes after it."""
+        return self._stops.found
+
+    def feed(self, token: int) -> str:
+        """What can be shown once this token is there."""
+        return self._take(self._decoder.decode(self._tokenizer.decode_bytes((token,))))
+
+    def end(self) -> str:
+        """What was held back, when no more tokens come."""
+        return self._take(self._decoder.decode(b"", final=True)) + self._pass(self._stops.flush())
+
+    def _take(self, text: str) -> str:
+        self.read += len(text)
+        return self._pass(self._stops.feed(text))
+
+    def _pass(self, text: str) -> str:
+        self.passed += len(text)
+        if not self._trim:
+            return text
+        text = self._blanks + text if self._begun else text.lstrip()
+        kept = text.rstrip()
+        self._begun, self._blanks = self._begun or bool(kept), text[len(kept) :]
+        return kept
 
 
 class _Stops:

@@ -21,7 +21,12 @@ _PRODUCTS_ON_CPU = (torch.bfloat16, torch.float16)
 
 
 class LayerCache:
-    """Keys and values of one block's past tokens, (B, K, context, D), of which `length` are set."""
+    """Keys and values of one block's past tokens, (B, K, context, D), of which `length` are set.
+
+    `mask` (B, 1, 1, S) is for sequences of different lengths: the keys that each one's query sees.
+    """
+
+    mask: Tensor | None = None
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         self.keys = keys
@@ -38,12 +43,16 @@ class LayerCache:
         return self.keys[:, :, :end], self.values[:, :, :end]
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0) -> Tensor:
+def causal_attention(
+    q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
     """softmax(q kT / sqrt(D)) v in which a query sees no later key (Vaswani et al. 2017).
 
-    q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The last query belongs to the last key.
+    q (B, H, T, D), k and v (B, K, S, D) -> (B, H, T, D). The last query belongs to the last key,
+    or where T is 1 a `mask` says which keys are seen.
     """
     queries, past = q.size(2), k.size(2) - q.size(2)
+    assert mask is None or queries == 1
     by_products = q.device.type == "cpu" and q.dtype in _PRODUCTS_ON_CPU
     whole = past == 0 and (q.device.type != "cpu" or (queries <= BLOCK and not by_products))
     if queries == 1 or whole:
@@ -51,6 +60,7 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0.0) -
             q,
             k,
             v,
+            attn_mask=mask,
             is_causal=queries > 1,
             dropout_p=dropout,
             enable_gqa=q.size(1) != k.size(1),
@@ -119,8 +129,11 @@ class Attention(nn.Module):
         if rotary is not None:
             qk = rotate(qk, *rotary)
         q, k = qk.split((H, K), dim=1)
+        mask = None
         if cache is not None:
             k, v = cache.append(k, v)
-        mixed = causal_attention(q, k, v, dropout=self.dropout if self.training else 0.0)
+            mask = cache.mask
+        dropout = self.dropout if self.training else 0.0
+        mixed = causal_attention(q, k, v, mask=mask, dropout=dropout)
         mixed = mixed.transpose(1, 2).reshape(B, T, H * D)
         return self.output(mixed)  # type: ignore[no-any-return]
