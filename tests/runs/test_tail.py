@@ -1,5 +1,6 @@
 """Growing files, compared with what was written: small, huge, cut, replaced, torn, damaged."""
 
+import dataclasses
 import itertools
 import json
 import math
@@ -207,6 +208,22 @@ def test_events_and_their_times() -> None:
 )  # fmt: skip
 def test_rows_that_are_no_events(changes: dict[str, Any]) -> None:
     assert timed_event(row(**changes)) is None
+
+
+def test_numbers_by_source_come_back() -> None:
+    event = Evaluated(
+        1, "validation", 3.0, 5.0, 2.0, None, True, 0.1, {"a": 2.5, "b": 3}, {"a": 64, "b": 0}
+    )
+    row = {"at": 1.0, **to_row(event)}
+    assert timed_event(row) == (1.0, event)
+    old = {key: row[key] for key in row if key not in ("sources", "tokens_seen")}
+    assert timed_event(old) == (1.0, dataclasses.replace(event, sources={}, tokens_seen={}))
+    for wrong in ({"a": "2"}, [2.5], 2.5, None):
+        assert timed_event({**row, "sources": wrong}) is None
+    found = timed_event({**row, "sources": {"a": None}})
+    assert found is not None
+    assert isinstance(found[1], Evaluated)
+    assert math.isnan(found[1].sources["a"])
 
 
 def test_a_reason_is_one_of_ours() -> None:

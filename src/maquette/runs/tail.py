@@ -252,6 +252,10 @@ def timed_event(row: dict[str, Any]) -> TimedEvent | None:
             return None
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             return None
+        if isinstance(value, dict):  # a number by source
+            value = {name: math.nan if v is None else v for name, v in value.items()}
+            if not all(type(v) in (int, float) for v in value.values()):
+                return None
         values[field] = value
     at = row.get("at")
     known = float(at) if isinstance(at, int | float) and 0 <= at < 2**63 else 0.0
@@ -263,10 +267,12 @@ def _allowed(name: str) -> list[tuple[str, frozenset[Any], bool]]:
     """For each field the types that it may have, or the words, and whether it may be missing."""
     found = []
     for field in fields(EVENTS[name]):
-        options = set(typing.get_args(field.type) or [field.type])
+        whole = typing.get_origin(field.type) is dict  # its arguments are of what is in it
+        options = {dict} if whole else set(typing.get_args(field.type) or [field.type])
         if float in options:
             options.add(int)
-        found.append((field.name, frozenset(options), field.default is not MISSING))
+        optional = field.default is not MISSING or field.default_factory is not MISSING
+        found.append((field.name, frozenset(options), optional))
     return found
 
 
