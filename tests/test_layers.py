@@ -27,6 +27,7 @@ TIERS = {
     "simulation": 3,
     "codegen": 3,
     "build": 4,
+    "base": 4,
     "evaluation": 4,
     "loading": 4,
     "export": 4,

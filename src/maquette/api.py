@@ -25,8 +25,10 @@ def resolve(spec: Spec, facts: DataFacts | None = None) -> Blueprint:
     Raises SpecError, DataError.
     """
     if facts is None:
+        from maquette.base import inherit
         from maquette.data.prepare import prepare
 
+        spec = inherit(spec, Store())
         facts = prepare(spec).facts
     return _resolve(spec, facts)
 

@@ -14,7 +14,7 @@ from maquette.data.batches import Batches, fixed_windows
 from maquette.data.cache import cache_folder
 from maquette.data.prepare import Prepared
 from maquette.errors import TrainingError
-from maquette.events import Event, Note, Started
+from maquette.events import CheckpointDue, Event, Note, Started
 from maquette.generation.sampling import SamplingOptions
 from maquette.generation.text import generate_text
 from maquette.models.gpt import GPT
@@ -87,6 +87,8 @@ class Training:
         self.state = TrainState()
         texts = prepared.tokens("train")
         total = sum(map(len, texts.values()))
+        chat = plan.objective == "chat"
+        masks, held_masks = (prepared.masks(split) for split in ("train", "validation"))
         self._shares = {name: len(tokens) / total for name, tokens in texts.items()}
         if plan.mixture:
             self._shares = plan.mixture.shares
@@ -96,6 +98,8 @@ class Training:
             batch_size=plan.batch_size,
             seed=blueprint.seed,
             weights=[self._shares[name] for name in texts] if plan.mixture else None,
+            masks=[masks[name] for name in texts] if chat else None,
+            ignore=IGNORE,
         )
         self._held_out = {
             name: list(
@@ -106,10 +110,12 @@ class Training:
                     start_token=self.tokenizer.end_of_text,
                     ignore=IGNORE,
                     windows=plan.evaluate_windows,
+                    masks=[held_masks[name]] if chat else None,
                 )
             )
             for name, tokens in prepared.tokens("validation").items()
         }
+        self._begins_elsewhere = False
         self._token_bytes = torch.from_numpy(self.tokenizer.token_bytes().astype(np.int64))
 
     @property
@@ -132,13 +138,23 @@ class Training:
             folder, self.model, self.optimizers, self.scaler, self.average
         )
 
+    def begin_from(self, folder: Path) -> None:
+        """Take another run's weights, those in use, for the first ones. Raises CheckpointError."""
+        checkpoint.load_weights(folder, self.model, shorter=True)
+        if self.average is not None:
+            self.average.module.load_state_dict(self.model.state_dict())
+        self._begins_elsewhere = True
+
     def events(
         self,
         stop: Callable[[], bool] = lambda: False,
         *,
         checkpoint_due: Callable[[int], bool] = lambda _: False,
     ) -> Iterator[Event]:
-        """Train from here to the end, or until `stop()`; see training/loop.py."""
+        """Train from here to the end, or until `stop()`; see training/loop.py.
+
+        With weights of another run a checkpoint is due at once, so that it may go.
+        """
         plan = self.blueprint.train
         compiled, reason = decide_to_compile(
             self.blueprint,
@@ -160,6 +176,8 @@ class Training:
         yield Note(self.state.step, reason)
         if plan.mixture and abs(plan.mixture.given_total - 1) > 1e-9:
             yield Note(self.state.step, normalised(plan.mixture))
+        if self._begins_elsewhere and self.state.step == 0:
+            yield CheckpointDue(step=self.state.step, best=True)
         events = train(
             self.model,
             self.optimizers,

@@ -43,12 +43,14 @@ def evaluate_split(
     autocast: AbstractContextManager[object],
     stride: int | None = None,
     windows: int | None = None,
+    chat: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Result]:
     """Source name -> result over every token of the split, each predicted once.
 
     A `stride` below the context gives each token at least context - stride tokens before it, at
     context / stride times the cost. `windows` takes only so many of each source, spread evenly.
+    With `chat`, only what the assistant says counts: the sources are dialogues.
     `progress` is called with windows done and in all. Raises DataError, UsageError.
     """
     context = model.shape.context
@@ -61,6 +63,7 @@ def evaluate_split(
     counts = {name: -(-len(tokens) // (stride or context)) for name, tokens in sources.items()}
     total = sum(min(count, windows or count) for count in counts.values())
     done = 0
+    masks = prepared.masks(split) if chat else {}
 
     def watched(batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
         nonlocal done
@@ -80,6 +83,7 @@ def evaluate_split(
             ignore=IGNORE,
             windows=windows,
             stride=stride,
+            masks=[masks[name]] if chat else None,
         )
         losses = evaluate(
             model,

@@ -1,5 +1,7 @@
 """From a run on disk to the model that it trained."""
 
+from pathlib import Path
+
 import torch
 
 from maquette.blueprint import serial
@@ -56,6 +58,12 @@ def run_spec(run: Run) -> Spec:
         return Spec.model_validate(run.meta.spec)
     except ValueError as error:
         raise RunError(f"{run.path / 'meta.json'} holds no spec: {error}") from None
+
+
+def inherited_tokenizer(run: Run) -> Path | None:
+    """The run's copy of the tokenizer that it took over; None if it has one of its own, or none."""
+    inherited = run_spec(run).train.from_run is not None
+    return run.tokenizer_path if inherited and run.tokenizer_path.exists() else None
 
 
 def read_blueprint(run: Run) -> Blueprint:

@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_tensors_are_int64_also_from_mapped_files(tmp_path: object) -> None:
     assert torch.equal(inputs, expected)
 
 
-def fixed(sources: list[np.ndarray], **how: int) -> list[tuple[list[int], list[int]]]:
+def fixed(sources: list[np.ndarray], **how: Any) -> list[tuple[list[int], list[int]]]:
     """Rows of inputs and targets."""
     windows = fixed_windows(sources, context=4, batch_size=2, start_token=999, ignore=IGNORE, **how)
     return [
@@ -225,3 +226,30 @@ class TestMixture:
         assert quotas(self.WEIGHTS).tolist() == [784, 196, 20]
         assert quotas([1, 1, 1]).tolist() == [334, 333, 333]
         assert quotas([3, 1]).tolist() == [750, 250]
+
+
+def test_masks_leave_out_what_does_not_count() -> None:
+    streams = [source(0, 33), source(1, 21)]
+    masks = [(stream % 3 == 0).astype(np.uint8) for stream in streams]
+    plain, marked = (
+        Batches(streams, context=4, batch_size=3, seed=2, masks=m, ignore=IGNORE)
+        for m in (None, masks)
+    )
+    for k in range(9):  # into the second epoch
+        (inputs, targets), (same, counted) = plain.batch(k), marked.batch(k)
+        assert torch.equal(inputs, same)
+        assert torch.equal(counted, torch.where(targets % 3 == 0, targets, IGNORE))
+
+
+def test_fixed_windows_in_which_nothing_counts_are_left_out() -> None:
+    stream = np.arange(100, 118)
+    mask = np.zeros(18, dtype=np.uint8)
+    mask[[1, 12, 13, 17]] = 1
+    rows = fixed([stream], masks=[mask])
+    assert [[t for t in targets if t != IGNORE] for _, targets in rows] == [
+        [101],
+        [112, 113],
+        [117],
+    ]
+    assert rows[1][0] == [111, 112, 113, 114]
+    assert len(fixed([stream], masks=[mask], windows=2)) == 2

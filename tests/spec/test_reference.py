@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from maquette.spec.fields import keys
 from maquette.spec.load import load_spec, parse_spec, preset_names
 from maquette.spec.reference import render_reference
 from maquette.spec.schema import Part
@@ -26,7 +27,7 @@ def test_the_reference_has_every_key() -> None:
         return [part, *(p for child in part.__subclasses__() for p in every(child))]
 
     for part in every(Part):
-        for name, field in part.model_fields.items():
+        for name, field in keys(part).items():
             assert f"| `{name}` |" in page
             assert field.description, f"{part.__name__}.{name} has no docstring"
 

@@ -22,7 +22,7 @@ from maquette.blueprint.extend import extend
 from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.events import CheckpointDue, Evaluated, Event, Sampled, StepDone
-from maquette.spec.schema import BPETokenizer, Spec
+from maquette.spec.schema import BPETokenizer, Data, DialoguesSource, Spec
 from maquette.training.checkpoint import MODEL, OPTIMIZER, TRAINER
 from maquette.training.loop import TrainState
 from tests.training.tiny import prepared, tiny_spec, write_text
@@ -39,8 +39,17 @@ def gpt_of_bpe(folder: Path, **train: Any) -> Spec:
     return gpt(folder, **train).model_copy(update={"tokenizer": BPE})
 
 
+def gpt_of_chat(folder: Path, **train: Any) -> Spec:
+    file = folder / "dialogues.txt"
+    blocks = [f"<dialogue>\nuser: and {i}?\nassistant: no {i}\n</dialogue>\n" for i in range(24)]
+    file.write_text("".join(blocks), encoding="utf-8")
+    talk = DialoguesSource(kind="dialogues", path=str(file), validation_fraction=0.2)
+    spec = gpt(folder, objective="chat", **train)
+    return spec.model_copy(update={"data": Data(sources={"talk": talk})})
+
+
 # What is trained. Each takes the keys of `train` and has dropout.
-FAMILIES: dict[str, Callable[..., Spec]] = {"bytes": gpt, "bpe": gpt_of_bpe}
+FAMILIES: dict[str, Callable[..., Spec]] = {"bytes": gpt, "bpe": gpt_of_bpe, "chat": gpt_of_chat}
 
 ACCUMULATIONS = (1, 4)
 PRECISIONS = ("float32", "bf16")
@@ -48,7 +57,11 @@ OPTIMIZERS = ("adamw", "muon")
 AVERAGES = (0.0, 0.9)
 Combination = tuple[str, int, str, str, float]
 EVERY = tuple(itertools.product(FAMILIES, ACCUMULATIONS, PRECISIONS, OPTIMIZERS, AVERAGES))
-QUICK = (("bytes", 1, "float32", "adamw", 0.0), ("bpe", 4, "bf16", "muon", 0.9))
+QUICK = (
+    ("bytes", 1, "float32", "adamw", 0.0),
+    ("bpe", 4, "bf16", "muon", 0.9),
+    ("chat", 4, "float32", "adamw", 0.9),
+)
 
 
 class Outcome(NamedTuple):

@@ -83,6 +83,7 @@ class TrainPlan:
     average: float  # share of the moving average that stays each step; 0: no average
     precision: Literal["auto", "float32", "bf16", "fp16"]
     compile: bool | Literal["auto"]
+    objective: Literal["text", "chat"] = "text"  # chat: the loss is on what the assistant says
 
 
 @dataclass(frozen=True, slots=True)

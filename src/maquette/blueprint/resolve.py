@@ -28,7 +28,7 @@ def resolve(spec: Spec, facts: DataFacts) -> Blueprint:
     problems = checks.problems(spec)
     if problems:
         raise SpecError("\n".join(problem.text for problem in problems))
-    shape = _shape(spec.model, facts.vocabulary)
+    shape = resolve_shape(spec.model, facts.vocabulary)
     plan = _train(spec.train, facts, shape.context, _mixture(spec.data))
     return Blueprint(
         name=spec.name,
@@ -47,7 +47,8 @@ def round_up(number: int, multiple: int) -> int:
     return max(multiple, -(-number // multiple) * multiple)
 
 
-def _shape(model: GPTModel, vocabulary: int) -> GPTShape:
+def resolve_shape(model: GPTModel, vocabulary: int) -> GPTShape:
+    """Every dimension of a model."""
     hidden = model.hidden
     if hidden is None:
         # Two thirds of 4 x width: the gate is a third matrix (Shazeer 2020, arXiv:2002.05202).
@@ -117,6 +118,7 @@ def _train(train: Train, facts: DataFacts, context: int, mixture: Mixture | None
         average=float(train.average),
         precision=train.precision,
         compile=train.compile,
+        objective=train.objective,
     )
 
 

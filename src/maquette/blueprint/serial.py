@@ -12,7 +12,8 @@ from maquette.errors import RunError
 
 def to_json(blueprint: Blueprint) -> str:
     """JSON, indented by two: the fields in their order, and a checksum of them."""
-    value = {**dataclasses.asdict(blueprint), "checksum": _checksum(blueprint)}
+    value = dataclasses.asdict(blueprint)
+    value["checksum"] = _checksum(blueprint, value)
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -26,7 +27,7 @@ def from_json(text: str) -> Blueprint:
         value = json.loads(text, parse_constant=_no_constant)
         checksum = value.pop("checksum", None) if isinstance(value, dict) else None
         blueprint = _read(Blueprint, value, "blueprint")
-        if checksum not in (None, _checksum(blueprint)):
+        if checksum not in (None, _checksum(blueprint, value)):
             raise ValueError("its checksum differs")
     except (ValueError, RecursionError) as error:
         raise RunError(
@@ -37,9 +38,17 @@ def from_json(text: str) -> Blueprint:
     return blueprint
 
 
-def _checksum(blueprint: Blueprint) -> str:
-    """SHA-256 of all that it says, however the text is laid out."""
-    return hashlib.sha256(json.dumps(dataclasses.asdict(blueprint)).encode()).hexdigest()
+def _checksum(blueprint: Blueprint, written: Any) -> str:
+    """SHA-256 of all that it says, however the text is laid out, less what wasn't written."""
+    value = _as_written(dataclasses.asdict(blueprint), written)
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _as_written(value: Any, written: Any) -> Any:
+    """The value without the keys that an older version didn't know."""
+    if not (isinstance(value, dict) and isinstance(written, dict)):
+        return value
+    return {key: _as_written(v, written[key]) for key, v in value.items() if key in written}
 
 
 def _version() -> str:
@@ -83,10 +92,12 @@ def _read(expected: Any, value: Any, where: str) -> Any:
 def _read_fields(expected: type, value: Any, where: str) -> Any:
     _check(isinstance(value, dict), where, value)
     types = get_type_hints(expected)
-    different = sorted(types.keys() ^ value.keys())
+    later = {f.name for f in dataclasses.fields(expected) if f.default is not dataclasses.MISSING}
+    different = sorted((types.keys() ^ value.keys()) - (later - value.keys()))
     if different:
         raise ValueError(f"{where}.{different[0]} is missing or unknown")
-    return expected(**{k: _read(t, value[k], f"{where}.{k}") for k, t in types.items()})
+    known = {k: t for k, t in types.items() if k in value}
+    return expected(**{k: _read(t, value[k], f"{where}.{k}") for k, t in known.items()})
 
 
 def _check(sound: bool, where: str, value: Any) -> None:

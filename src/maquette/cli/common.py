@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from maquette.runs.store import Store
+    from maquette.spec.schema import Spec
 
 # The panels of `maquette --help`.
 BEGIN = "Begin"
@@ -57,6 +60,13 @@ def open_store(runs_dir: Path | None) -> "Store":
     from maquette.runs.store import Store
 
     return Store(runs_dir)
+
+
+def load_spec(spec: str, overrides: "Sequence[str]", runs_dir: Path | None = None) -> "Spec":
+    """The spec in a file or preset, with what it takes over from the run that it begins from."""
+    from maquette.base import load_spec
+
+    return load_spec(spec, overrides, open_store(runs_dir))
 
 
 def out() -> "Console":

@@ -176,9 +176,8 @@ def _title(progress: "Progress") -> str:
 
 def _prepare(spec: str, overrides: list[str] | None) -> tuple["Prepared", float]:
     from maquette.data.prepare import prepare as make
-    from maquette.spec.load import load_spec
 
-    parsed = load_spec(spec, overrides or ())
+    parsed = common.load_spec(spec, overrides or ())
     started_at = time.monotonic()
     with preparing() as progress:
         return make(parsed, progress=progress), time.monotonic() - started_at

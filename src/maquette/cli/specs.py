@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maquette.cli import common
-from maquette.cli.common import Device, Json, Overrides, SpecName
+from maquette.cli.common import Device, Json, Overrides, RunsDir, SpecName
 from maquette.errors import UsageError
 from maquette.quantities import format_bytes, format_count, format_duration
 
@@ -49,11 +49,9 @@ def new(
     common.say(f"next: `maquette plan {file}`, then `maquette train {file}`")
 
 
-def check(spec: SpecName, overrides: Overrides = None) -> None:
+def check(spec: SpecName, overrides: Overrides = None, runs_dir: RunsDir = None) -> None:
     """Say whether a spec is right; if not, what is wrong, in which line, and what to write."""
-    from maquette.spec.load import load_spec
-
-    sound = load_spec(spec, overrides or ())
+    sound = common.load_spec(spec, overrides or (), runs_dir)
     print(f"{spec}: ok ({_summary(sound)})")
 
 
@@ -68,16 +66,16 @@ def plan(
     spec: SpecName,
     overrides: Overrides = None,
     device: Device = "auto",
+    runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
     """Show what a spec comes to: shape, parameters, steps, memory, disk, time on this machine."""
     from maquette.blueprint.resolve import resolve
     from maquette.cli.data import preparing
     from maquette.data.prepare import prepare
-    from maquette.spec.load import load_spec
     from maquette.training.device import choose_device
 
-    sound = load_spec(spec, overrides or ())
+    sound = common.load_spec(spec, overrides or (), runs_dir)
     chosen = choose_device(device)
     with preparing() as progress:
         prepared = prepare(sound, progress=progress)
@@ -89,10 +87,11 @@ def plan(
                 "blueprint": dataclasses.asdict(blueprint),
                 "data": {"folder": str(prepared.folder), "reused": prepared.reused},
                 "estimate": estimate,
+                "from": _from(sound),
             }
         )
         return
-    common.out().print(plan_table(blueprint, estimate))
+    common.out().print(plan_table(blueprint, estimate, begins_from=_from(sound)))
     if estimate["peak_bytes"] > estimate["memory_bytes"]:
         common.say(
             f"note: about {format_bytes(estimate['peak_bytes'])} are needed, and "
@@ -101,14 +100,23 @@ def plan(
         )
 
 
+def _from(spec: "Spec") -> dict[str, Any] | None:
+    """The run and the step that a spec begins from."""
+    train = spec.train
+    return {"run": train.from_run, "step": train.from_checkpoint} if train.from_run else None
+
+
 def _summary(spec: "Spec") -> str:
     model, train = spec.model, spec.train
     vocabulary = getattr(spec.tokenizer, "vocabulary", None)
     tokens = "bytes" if vocabulary is None else f"bpe {vocabulary}"
     length = f"{train.epochs:g} epochs" if train.epochs is not None else f"{_steps(train)} steps"
+    begins = _from(spec)
+    after = f", from {Path(begins['run']).name} step {begins['step']}" if begins else ""
     return (
         f"{model.depth} x {model.width}, context {model.context}, {tokens}, "
         f"sources {', '.join(spec.data.sources)}, {length} of {train.batch_size} windows"
+        f"{after}{', for chat' if train.objective == 'chat' else ''}"
     )
 
 
@@ -149,7 +157,9 @@ def _memory(device: Any) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def plan_table(blueprint: "Blueprint", estimate: dict[str, Any]) -> "RenderableType":
+def plan_table(
+    blueprint: "Blueprint", estimate: dict[str, Any], *, begins_from: dict[str, Any] | None = None
+) -> "RenderableType":
     """The plan as a table of labels and values, one section after another."""
     from rich.table import Table
     from rich.text import Text
@@ -161,7 +171,7 @@ def plan_table(blueprint: "Blueprint", estimate: dict[str, Any]) -> "RenderableT
     for section in (
         _shape_rows(blueprint),
         _parameter_rows(blueprint),
-        _training_rows(blueprint),
+        [*_beginning_rows(blueprint, begins_from), *_training_rows(blueprint)],
         _memory_rows(blueprint, estimate),
         _time_rows(blueprint, estimate),
     ):
@@ -198,6 +208,15 @@ def _parameter_rows(blueprint: "Blueprint") -> Rows:
         if count and part != "total"
     ]
     return [("parameters", f"{total:,}", ""), *rows]
+
+
+def _beginning_rows(blueprint: "Blueprint", begins_from: dict[str, Any] | None) -> Rows:
+    rows: Rows = []
+    if begins_from is not None:
+        rows.append(("begins from", f"step {begins_from['step']}", f"of {begins_from['run']}"))
+    if blueprint.train.objective == "chat":
+        rows.append(("learns", "chat", "what the assistant says, and nothing else"))
+    return rows
 
 
 def _training_rows(blueprint: "Blueprint") -> Rows:

@@ -108,9 +108,9 @@ def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
 def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | None) -> "Run":
     """A run of the spec in the store, its data prepared; every mistake is told before it."""
     from maquette.cli.data import preparing
-    from maquette.spec.load import load_spec, read_spec_text
+    from maquette.spec.load import read_spec_text
 
-    parsed = load_spec(spec, overrides)
+    parsed = common.load_spec(spec, overrides, runs_dir)
     text = read_spec_text(spec)
     _check_device(device)
     with preparing() as progress:
@@ -132,18 +132,22 @@ def _create_unprepared(
     spec: str, overrides: list[str], *, device: str, runs_dir: Path | None
 ) -> "Run":
     """A run of the spec in the store, at once: its worker prepares the data."""
-    from maquette.spec.load import load_spec, read_spec_text
+    from maquette.spec.load import read_spec_text
 
-    parsed = load_spec(spec, overrides)
+    parsed = common.load_spec(spec, overrides, runs_dir)
     text = read_spec_text(spec)
     _check_device(device)
-    return common.open_store(runs_dir).create(
+    run = common.open_store(runs_dir).create(
         parsed.name,
         spec_text=text,
         spec=parsed.model_dump(mode="json"),
         command=_command(),
         device=device,
     )
+    if parsed.train.from_run is not None:
+        inherited = Path(parsed.train.from_run) / run.tokenizer_path.name
+        run.write_tokenizer(lambda path: shutil.copyfile(inherited, path))
+    return run
 
 
 def _check_device(name: str) -> None:

@@ -219,12 +219,12 @@ def _evaluate(
     from maquette.data.prepare import prepare
     from maquette.errors import DataError
     from maquette.evaluation import evaluate_split
-    from maquette.loading import load_checkpoint_model, run_spec
+    from maquette.loading import inherited_tokenizer, load_checkpoint_model, run_spec
     from maquette.training.device import autocast, choose_precision
 
     model, _, blueprint = load_checkpoint_model(run, saved, device=device)
     with preparing() as report:
-        prepared = prepare(run_spec(run), progress=report)
+        prepared = prepare(run_spec(run), progress=report, tokenizer=inherited_tokenizer(run))
     if prepared.facts != blueprint.facts:
         raise DataError(
             f"the data of {run.id} has changed since the run was made",
@@ -239,6 +239,7 @@ def _evaluate(
             autocast=autocast(place, choose_precision(precision, place)),
             stride=stride,
             windows=windows,
+            chat=blueprint.train.objective == "chat",
             progress=progress,
         )
 

@@ -77,10 +77,10 @@ def _spec(
     """The spec, and of a run how it began and its device."""
     from maquette.events import Started
     from maquette.loading import run_spec
-    from maquette.spec.load import load_spec, parse_spec, preset_names
+    from maquette.spec.load import parse_spec, preset_names
 
     if Path(name).is_file() or name in preset_names() or Path(name).suffix in (".yaml", ".yml"):
-        return load_spec(name, overrides), None, "auto"
+        return common.load_spec(name, overrides, runs_dir), None, "auto"
     run = _run(name, runs_dir)
     if not run.meta.spec:
         raise RunError(f"{run.path / 'meta.json'} holds no spec")

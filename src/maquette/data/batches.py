@@ -64,6 +64,8 @@ class Batches:
 
     With `weights` (one a source, adding up to 1) the sequence is a mixture: of each MIXED windows
     in a row, a source has its share, in a seeded order, and goes through epochs of its own.
+
+    With `masks`, as long as the sources, targets whose mask is 0 are `ignore`: they don't count.
     """
 
     def __init__(
@@ -74,9 +76,13 @@ class Batches:
         batch_size: int,
         seed: int,
         weights: Sequence[float] | None = None,
+        masks: Sequence[Tokens] | None = None,
+        ignore: int = -100,
     ) -> None:
         assert all(len(tokens) > context for tokens in sources), "a source is too short"
         self._sources = sources
+        self._masks = masks
+        self._ignore = ignore
         self._context = context
         self._batch_size = batch_size
         self._seed = seed
@@ -88,11 +94,11 @@ class Batches:
     def batch(self, k: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of batch k, int64, (B, T) each; targets are one token ahead."""
         positions = np.arange(k * self._batch_size, (k + 1) * self._batch_size)
-        rows = np.empty((len(positions), self._context + 1), dtype=np.int64)
-        for row, place in zip(rows, zip(*self._places(positions), strict=True), strict=True):
-            self._read(row, *map(int, place))
-        tokens = torch.from_numpy(rows)
-        return tokens[:, :-1], tokens[:, 1:]
+        tokens = self._rows(self._sources, positions)
+        if self._masks is None:
+            return tokens[:, :-1], tokens[:, 1:]
+        counts = self._rows(self._masks, positions)[:, 1:]
+        return tokens[:, :-1], torch.where(counts != 0, tokens[:, 1:], self._ignore)
 
     def seen(self, batches: int) -> list[int]:
         """How many windows of each source the first so many batches hold."""
@@ -140,9 +146,18 @@ class Batches:
             result[mine] = permute(index[mine].astype(np.uint64), size, key)
         return result
 
-    def _read(self, row: NDArray[np.int64], source: int, epoch: int, window: int) -> None:
+    def _rows(self, sources: Sequence[Tokens], positions: NDArray[np.int64]) -> Tensor:
+        """The windows at some positions, each with the token after it: (B, T + 1)."""
+        rows = np.empty((len(positions), self._context + 1), dtype=np.int64)
+        for row, place in zip(rows, zip(*self._places(positions), strict=True), strict=True):
+            source, epoch, window = map(int, place)
+            self._read(row, sources[source], source, epoch, window)
+        return torch.from_numpy(rows)
+
+    def _read(
+        self, row: NDArray[np.int64], tokens: Tokens, source: int, epoch: int, window: int
+    ) -> None:
         """Fill a row of T + 1 tokens with a window of a source's epoch."""
-        tokens = self._sources[source]
         offset = counter_random(self._seed, epoch, source) % len(tokens)
         start = (offset + window * self._context) % len(tokens)
         part = tokens[start : start + len(row)]
@@ -168,15 +183,20 @@ def fixed_windows(
     ignore: int,
     windows: int | None = None,
     stride: int | None = None,
+    masks: Sequence[Tokens] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs and targets for evaluation, int64, at most (B, T): the same ones every time.
 
     Without `windows`, every token is a target exactly once (the first after `start_token`);
     with it, only so many windows, spread evenly. A `stride` below the context leaves each
-    target at least T - stride tokens of context; targets that don't count are `ignore`.
+    target at least T - stride tokens of context; targets that don't count are `ignore`. With
+    `masks`, as long as the sources, only targets whose mask isn't 0 count, and windows with none
+    of them are left out.
     """
     stride = stride or context
     places = [(s, i) for s, tokens in enumerate(sources) for i in range(0, len(tokens), stride)]
+    if masks is not None:
+        places = [(s, i) for s, i in places if np.any(masks[s][i : i + stride])]
     if windows is not None and windows < len(places):
         full = [(s, i) for s, i in places if i + stride <= len(sources[s])] or places
         spread = np.linspace(0, len(full) - 1, min(windows, len(full))).round().astype(int)
@@ -194,4 +214,7 @@ def fixed_windows(
                 inputs[row, 0] = int(tokens[left - 1])
             inputs[row, 1 : len(seen)] = seen[:-1]
             targets[row, begin - left : len(seen)] = seen[begin - left :]
+            if masks is not None:
+                learnt = torch.from_numpy(np.asarray(masks[source][begin:stop], dtype=np.int64))
+                targets[row, begin - left : len(seen)][learnt == 0] = ignore
         yield inputs, targets

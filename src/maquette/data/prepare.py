@@ -105,15 +105,24 @@ class Prepared:
         }
 
 
-def prepare(spec: Spec, *, cache: Path | None = None, progress: Report | None = None) -> Prepared:
+def prepare(
+    spec: Spec,
+    *,
+    cache: Path | None = None,
+    progress: Report | None = None,
+    tokenizer: Path | None = None,
+) -> Prepared:
     """The spec's text as tokens: found in the cache, or made and put there.
 
-    `cache` takes the place of $MAQUETTE_CACHE. Two preparations of the same data wait for each
-    other; one that is cut off leaves nothing that the next would take for whole. Raises DataError.
+    `cache` takes the place of $MAQUETTE_CACHE. `tokenizer` is a tokenizer.json to use rather than
+    to train one; without it that of the run which the spec begins from, if it does. Two
+    preparations of the same data wait for each other; one that is cut off leaves nothing that the
+    next would take for whole. Raises DataError.
     """
     report = progress or (lambda _: None)
     sources = _open_sources(spec)
-    about = _about(spec, sources)
+    known = _known_tokenizer(spec, tokenizer)
+    about = _about(spec, sources, known)
     root = cache_folder() if cache is None else cache / "data"
     folder = root / _key(about)
     prepared = _open_if_whole(folder)
@@ -127,7 +136,7 @@ def prepare(spec: Spec, *, cache: Path | None = None, progress: Report | None = 
             if prepared is None:
                 if folder.exists():
                     durable.remove_folder(folder)
-                _make(folder, spec, sources, about, report)
+                _make(folder, spec, sources, about, report, known)
     except (RunError, OSError) as error:
         raise _cannot_write(root, sources, error) from error
     return prepared or open_prepared(folder, reused=False)
@@ -154,18 +163,34 @@ def open_prepared(folder: Path, *, reused: bool = True) -> Prepared:
 
 def data_key(spec: Spec) -> str:
     """The name of the folder that holds the spec's prepared data. Raises DataError."""
-    return _key(_about(spec, _open_sources(spec)))
+    return _key(_about(spec, _open_sources(spec), _known_tokenizer(spec, None)))
 
 
 def _open_sources(spec: Spec) -> dict[str, TextSource]:
     return {name: open_source(name, part, spec.seed) for name, part in spec.data.sources.items()}
 
 
-def _about(spec: Spec, sources: dict[str, TextSource]) -> dict[str, Any]:
+def _known_tokenizer(spec: Spec, file: Path | None) -> BPETokenizer | None:
+    """A tokenizer that was trained before; bytes have nothing that could differ."""
+    if spec.tokenizer.kind == "bytes":
+        return None
+    if file is None and spec.train.from_run is not None:
+        file = Path(spec.train.from_run) / TOKENIZER_FILE
+    tokenizer = None if file is None else load_tokenizer(file)
+    if tokenizer is not None and not isinstance(tokenizer, BPETokenizer):
+        raise DataError(f"{file} is a tokenizer of bytes, and the spec wants bpe")
+    return tokenizer
+
+
+def _about(
+    spec: Spec, sources: dict[str, TextSource], known: BPETokenizer | None
+) -> dict[str, Any]:
     """Everything that the tokens depend on. The order of the sources decides BPE's text."""
     tokenizer = spec.tokenizer.model_dump()
     if spec.tokenizer.kind == "bpe":
         tokenizer["library"] = metadata.version("tokenizers")
+    if known is not None:
+        tokenizer["sha256"] = known.digest()
     prints = []
     for name, source in sources.items():
         with naming(name):
@@ -222,9 +247,10 @@ def _make(
     sources: dict[str, TextSource],
     about: dict[str, Any],
     report: Report,
+    known: BPETokenizer | None,
 ) -> None:
     _check_space(folder.parent, spec, sources)
-    tokenizer = _make_tokenizer(spec, sources, report)
+    tokenizer = known or _make_tokenizer(spec, sources, report)
 
     def fill(place: Path) -> None:
         tokenizer.save(place / TOKENIZER_FILE)

@@ -5,6 +5,7 @@ B batch, T tokens, C channels, V vocabulary.
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -77,8 +78,8 @@ class GPT(nn.Module):
     ) -> tuple[Tensor | None, Tensor | None]:
         """Tokens (B, T) -> logits (B, T, V), or with targets (B, T) only the mean loss.
 
-        With a cache the tokens continue those that it holds. Targets equal to IGNORE don't count.
-        Logits and loss are float32.
+        With a cache the tokens continue those that it holds. Targets equal to IGNORE don't count;
+        where none does, the loss is 0. Logits and loss are float32.
         """
         x = self.features(tokens, cache)
         if targets is None:
@@ -114,7 +115,8 @@ class GPT(nn.Module):
         x, targets = x.flatten(0, 1), targets.flatten()
         if self.shape.vocabulary > 4 * self.shape.width:
             return linear_cross_entropy(x, self.output.weight, targets)
-        return F.cross_entropy(self.output(x).float(), targets, ignore_index=IGNORE)
+        loss = F.cross_entropy(self.output(x).float(), targets, ignore_index=IGNORE)
+        return torch.where((targets == IGNORE).all(), loss.new_zeros(()), loss)
 
 
 def initialise(model: nn.Module, depth: int) -> None:

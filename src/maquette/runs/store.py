@@ -226,7 +226,8 @@ class Run:
         Events and checkpoints of later steps are kept aside: `metrics-aside.jsonl` and
         `checkpoints/aside/`. Raises RunError.
         """
-        later = [folder for at, folder in self._checkpoint_folders() if at > step]
+        # That of step 0 is there where a run begins with weights that aren't drawn by its seed.
+        later = [folder for at, folder in self._checkpoint_folders() if at > max(0, step)]
         if later:
             aside = self.checkpoints_path / "aside"
             durable.make_folder(aside)

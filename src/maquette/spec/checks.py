@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from maquette.spec.schema import Data, GPTModel, Spec, Train
+from maquette.spec.schema import Data, DialoguesSource, GPTModel, Spec, Train
 
 
 class Problem(NamedTuple):
@@ -14,7 +14,7 @@ class Problem(NamedTuple):
 
 def problems(spec: Spec) -> list[Problem]:
     """Every impossible combination in a spec; empty when it is sound."""
-    return [*_model(spec.model), *_data(spec.data), *_train(spec.train)]
+    return [*_model(spec.model), *_data(spec.data), *_train(spec.train), *_objective(spec)]
 
 
 def _divisors(number: int) -> list[int]:
@@ -94,6 +94,13 @@ def _train(train: Train) -> list[Problem]:
                 f"try {_nearest(train.accumulation, _divisors(train.batch_size))}",
             )
         )
+    if train.from_checkpoint != "best" and train.from_run is None:
+        found.append(
+            Problem(
+                ("train.from_checkpoint",),
+                f"train.from_checkpoint={train.from_checkpoint} is of no run; add train.from",
+            )
+        )
     warmup = train.schedule.warmup_steps
     if warmup is not None and train.steps is not None and warmup > train.steps:
         found.append(
@@ -104,3 +111,17 @@ def _train(train: Train) -> list[Problem]:
             )
         )
     return found
+
+
+def _objective(spec: Spec) -> list[Problem]:
+    if spec.train.objective != "chat":
+        return []
+    return [
+        Problem(
+            (f"data.sources.{name}.kind", "train.objective"),
+            f"train.objective=chat learns what the assistant says, and data.sources.{name} "
+            f"(kind: {source.kind}) has no assistant; leave it out, or use objective: text",
+        )
+        for name, source in spec.data.sources.items()
+        if not isinstance(source, DialoguesSource)
+    ]

@@ -89,7 +89,7 @@ def _place(loc: Sequence[str | int], root: Node) -> _Place:
         if kinds:
             others = others if annotation in others.values() else {}
             part = next(iter(kinds.values()))
-            field = part.model_fields.get(str(step))
+            field = fields.keys(part).get(str(step))
             annotation = field.annotation if field is not None else None
         elif get_origin(annotation) is dict:
             part, field = None, None
@@ -161,11 +161,11 @@ def _shown(node: Node | None) -> str:
 def _known_keys(place: _Place) -> str:
     assert place.part is not None
     key = place.path.rpartition(".")[2]
-    known = list(place.part.model_fields)
+    known = list(fields.keys(place.part))
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
-    knowing = [kind for kind, part in place.others.items() if key in part.model_fields]
+    knowing = [kind for kind, part in place.others.items() if key in fields.keys(part)]
     if knowing:
         return f"kind: {' and '.join(knowing)} has it, kind: {fields.kind_of(place.part)} has not"
     return f"the keys here are {', '.join(known)}"

@@ -29,6 +29,11 @@ def parts(annotation: Any) -> dict[str, type[Part]]:
     }
 
 
+def keys(part: type[Part]) -> dict[str, FieldInfo]:
+    """The keys of a part as they are written: `from` can't be a name in Python."""
+    return {field.alias or name: field for name, field in part.model_fields.items()}
+
+
 def kind_of(part: type[Part]) -> str:
     """The `kind` (or family) that a part stands for; its class name where it has none."""
     field = part.model_fields.get("kind")
@@ -73,6 +78,8 @@ def expected(annotation: Any) -> str:
             described.append("a mapping of names")
         elif get_origin(member) is list:
             described.append("a list of text")
+        elif get_origin(member) is Literal:
+            described += map(str, get_args(member))
         else:
             described.append(names[member])
     if is_nullable(annotation):

@@ -2,7 +2,8 @@
 
 import difflib
 import glob
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -24,22 +25,25 @@ from maquette.spec.schema import (
 _PRESETS = resources.files("maquette.spec") / "presets"
 
 
-def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> Spec:
+Checks = Callable[[Spec], list[checks.Problem]]
+
+
+def load_spec(
+    path: Path | str, overrides: Sequence[str] = (), *, further: Checks = lambda _: []
+) -> Spec:
     """The spec in a file, or the preset of that name; a file wins.
 
-    `overrides` are `key=value` with a dotted key and a YAML value. Relative data paths become
-    absolute: those of a file from its folder, those of a preset or an override from the current
-    folder. Raises SpecError.
+    `overrides` are `key=value` with a dotted key and a YAML value. Relative paths become absolute:
+    those of a file from its folder, those of a preset or an override from the current folder.
+    `further` are checks that take more than the spec. Raises SpecError.
     """
     file = _file(path)
     if file is None:
-        return parse_spec(
-            preset_text(str(path)), origin=f"preset {path}", overrides=overrides, folder=Path.cwd()
-        )
-    folder = file.expanduser().absolute().parent
-    return parse_spec(
-        _read(file), origin=printable(str(path), 200), overrides=overrides, folder=folder
-    )
+        text, origin, folder = preset_text(str(path)), f"preset {path}", Path.cwd()
+    else:
+        text, origin = _read(file), printable(str(path), 200)
+        folder = file.expanduser().absolute().parent
+    return parse_spec(text, origin=origin, overrides=overrides, folder=folder, further=further)
 
 
 def read_spec_text(path: Path | str) -> str:
@@ -63,11 +67,17 @@ def preset_text(name: str) -> str:
 
 
 def parse_spec(
-    text: str, *, origin: str, overrides: Sequence[str] = (), folder: Path | None = None
+    text: str,
+    *,
+    origin: str,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    further: Checks = lambda _: [],
 ) -> Spec:
     """The spec in a text; errors begin with `origin:line`. Raises SpecError.
 
-    Relative data paths are made absolute from `folder`; without it they stay as they are.
+    Relative paths are made absolute from `folder`; without it they stay as they are. `further`
+    checks are done with these.
     """
     root = read_document(text, origin)
     if root.value is None:
@@ -81,9 +91,12 @@ def parse_spec(
     except ValidationError as error:
         raise explain.schema_errors(error.errors(include_url=False), root) from None
     problems = checks.problems(spec)
+    if not problems:
+        spec = spec if folder is None else _with_absolute_paths(spec, root, folder)
+        problems = further(spec)
     if problems:
         raise explain.check_errors(problems, root)
-    return spec if folder is None else _with_absolute_paths(spec, root, folder)
+    return spec
 
 
 def _file(path: Path | str) -> Path | None:
@@ -165,15 +178,15 @@ def _without_other_kinds(root: Node, path: Sequence[str], kind: str) -> Node:
     node: Node | None = root
     for key in path:
         inner = list(fields.parts(annotation).values())
-        if len(inner) == 1 and key in inner[0].model_fields:
-            annotation = inner[0].model_fields[key].annotation
+        if len(inner) == 1 and key in fields.keys(inner[0]):
+            annotation = fields.keys(inner[0])[key].annotation
         else:
             annotation = fields.values_of(annotation)
         node = node.child(key) if node is not None else None
     part = fields.parts(annotation).get(kind) if annotation is not None else None
     if part is None or node is None or not isinstance(node.value, dict):
         return root
-    known = {k: v for k, v in node.value.items() if k in part.model_fields}
+    known = {k: v for k, v in node.value.items() if k in fields.keys(part)}
     return _set(root, path, replace(node, value=known), "", [])
 
 
@@ -185,8 +198,7 @@ def _with_absolute_paths(spec: Spec, root: Node, folder: Path) -> Spec:
             for field in ("path", "validation_path", "test_path"):
                 written: str | list[str] | None = getattr(source, field, None)
                 if written is not None:
-                    mark = explain.mark_of([f"data.sources.{name}.{field}"], root)
-                    base = folder if mark.line is not None else Path.cwd()
+                    base = _base_of(f"data.sources.{name}.{field}", root, folder)
                     changed[field] = (
                         _absolute(written, base)
                         if isinstance(written, str)
@@ -194,7 +206,16 @@ def _with_absolute_paths(spec: Spec, root: Node, folder: Path) -> Spec:
                     )
         sources[name] = source.model_copy(update=changed)
     data = spec.data.model_copy(update={"sources": sources})
-    return spec.model_copy(update={"data": data})
+    train, run = spec.train, spec.train.from_run
+    if run is not None and (os.sep in run or run.startswith("~")):  # a path, not an id
+        path = _absolute(run, _base_of("train.from", root, folder))
+        train = train.model_copy(update={"from_run": path})
+    return spec.model_copy(update={"data": data, "train": train})
+
+
+def _base_of(key: str, root: Node, folder: Path) -> Path:
+    """Where a relative path starts: at the spec's folder, after --set at the current one."""
+    return folder if explain.mark_of([key], root).line is not None else Path.cwd()
 
 
 def _absolute(written: str, folder: Path) -> str:

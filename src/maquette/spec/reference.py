@@ -104,7 +104,7 @@ def _about(preset: str) -> str:
 
 
 def _part(part: type[Part]) -> str:
-    ordered = sorted(part.model_fields.items(), key=lambda item: item[0] != "kind")
+    ordered = sorted(fields.keys(part).items(), key=lambda item: item[0] != "kind")
     has_kind = (
         "kind" in part.model_fields and not fields.choices(part.model_fields["kind"].annotation)[1:]
     )

@@ -23,6 +23,7 @@ class Part(BaseModel):
         strict=True,
         use_attribute_docstrings=True,
         allow_inf_nan=False,
+        serialize_by_alias=True,
     )
 
 
@@ -307,6 +308,13 @@ class Checkpoints(Part):
 class Train(Part):
     """How the model learns."""
 
+    from_run: str | None = Field(default=None, alias="from", min_length=1, max_length=4096)
+    """A run to begin from: its id, the beginning of one, `latest`, or a path. Its weights come
+    first, and model and tokenizer are its own; null: weights drawn by the seed."""
+    from_checkpoint: int | Literal["best", "latest"] = "best"
+    """Which of that run's checkpoints: best, latest or a step."""
+    objective: Literal["text", "chat"] = "text"
+    """What counts: every token, or only what the assistant says in sources of dialogues."""
     steps: int | None = Field(default=None, ge=1)
     """Optimizer steps; give this or `epochs` (2000 steps when neither is given)."""
     epochs: float | None = Field(default=None, gt=0, le=100_000)

@@ -4,6 +4,7 @@ The alphabet holds all 256 bytes, so any text can be encoded; merges never cross
 GPT-2's pre-tokenizer (words with their leading space, numbers, punctuation, runs of whitespace).
 """
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -69,6 +70,10 @@ class BPETokenizer:
     def token_bytes(self) -> NDArray[np.int32]:
         """How many bytes of text each id stands for, shape (vocabulary,); 0 for special tokens."""
         return np.array([len(piece) for piece in self._bytes], dtype=np.int32)
+
+    def digest(self) -> str:
+        """SHA-256 of all that it is."""
+        return hashlib.sha256(self._library.to_str().encode()).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write it as the `tokenizers` library's own tokenizer.json, which others read too."""

@@ -21,6 +21,7 @@ from maquette.training.loop import TrainState
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
 _RAW = "weights:"
+_POSITIONS = "position_embedding.weight"
 
 
 def save_training(
@@ -92,9 +93,15 @@ def seed_generators(seed: int) -> None:
     torch.manual_seed(seed)  # on every device
 
 
-def load_weights(folder: Path, model: nn.Module) -> None:
-    """Copy a checkpoint's weights into a model of the same shape. Raises CheckpointError."""
-    _copy(_read(folder / MODEL), model, folder / MODEL)
+def load_weights(folder: Path, model: nn.Module, *, shorter: bool = False) -> None:
+    """Copy a checkpoint's weights into a model of the same shape. Raises CheckpointError.
+
+    A `shorter` model may have a shorter context: of learned positions it takes the first ones.
+    """
+    tensors = _read(folder / MODEL)
+    if shorter and _POSITIONS in tensors:
+        tensors[_POSITIONS] = tensors[_POSITIONS][: len(_weights(model)[_POSITIONS])]
+    _copy(tensors, model, folder / MODEL)
 
 
 def first_difference(path: Path, other: Path) -> str:

@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from maquette.errors import TrainingError
 from maquette.events import CheckpointDue, Evaluated, Event, Finished, Note, Sampled, StepDone
+from maquette.models.loss import IGNORE
 from maquette.training.evaluate import Evaluation
 from maquette.training.optimizer import set_learning_rate
 
@@ -81,7 +82,7 @@ def train(
             model,
             inputs.to(device),
             targets.to(device),
-            accumulation,
+            _parts(targets, accumulation),
             gradient_clip,
             autocast,
             scaler,
@@ -137,24 +138,34 @@ def batch_checksum(inputs: Tensor, targets: Tensor) -> int:
     return checksum
 
 
+def _parts(targets: Tensor, accumulation: int) -> list[float]:
+    """How many times the targets that count in each part of a batch go into those of all parts.
+
+    So the parts add up to the mean over the batch, however it is cut.
+    """
+    counts = [int((part != IGNORE).sum()) for part in targets.chunk(accumulation)]
+    return [sum(counts) / count if count else math.inf for count in counts]
+
+
 def _gradients(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor,
-    accumulation: int,
+    divisors: Sequence[float],
     gradient_clip: float | None,
     autocast: AbstractContextManager[object],
     scaler: torch.amp.GradScaler,
     optimizers: Sequence[torch.optim.Optimizer],
     step: int,
 ) -> tuple[float, float]:
-    """Fill every gradient from one batch; returns its mean loss and the gradient's norm."""
+    """Fill every gradient from one batch, cut into as many parts as there are divisors of their
+    losses; returns its mean loss and the gradient's norm."""
     total = torch.zeros((), device=inputs.device)
-    parts = zip(inputs.chunk(accumulation), targets.chunk(accumulation), strict=True)
-    for part_inputs, part_targets in parts:
+    parts = zip(inputs.chunk(len(divisors)), targets.chunk(len(divisors)), divisors, strict=True)
+    for part_inputs, part_targets, divisor in parts:
         with autocast:
             _, loss = model(part_inputs, part_targets)
-        loss = loss / accumulation
+        loss = loss / divisor
         scaler.scale(loss).backward()
         total += loss.detach()
     for optimizer in optimizers:

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 
+from maquette.base import base_checkpoint, inherit
 from maquette.blueprint import serial
 from maquette.blueprint.blueprint import Blueprint
 from maquette.blueprint.resolve import resolve
@@ -11,7 +12,7 @@ from maquette.build import Training
 from maquette.data.prepare import Prepared, Progress, prepare
 from maquette.errors import RunError, TrainingError
 from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
-from maquette.loading import read_blueprint, run_spec
+from maquette.loading import inherited_tokenizer, read_blueprint, run_spec
 from maquette.runs.control import starting_point
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
 from maquette.runs.store import Run, Store
@@ -35,6 +36,7 @@ def create_run(
     Everything that can be wrong with spec, data or device is found before there is a run.
     Raises MaquetteError.
     """
+    spec = inherit(spec, store)
     prepared = prepare(spec, progress=progress)
     blueprint = resolve(spec, prepared.facts)
     run = store.create(
@@ -63,6 +65,8 @@ def carry_on(
         training = Training(blueprint, prepared, device=run.meta.device, like=before)
         if checkpoint:
             training.load(checkpoint.path)
+        elif base := base_checkpoint(run_spec(run)):
+            training.begin_from(base.path)
         recorder.begin(
             steps=plan.steps,
             tokens_per_step=plan.tokens_per_step,
@@ -76,6 +80,9 @@ def carry_on(
             if isinstance(event, Finished):
                 stop.has_ended()
             recorder.record(event)
+            if isinstance(event, Started) and checkpoint and not checkpoint.step:
+                # All events are written anew, but what was saved is there.
+                recorder.record(CheckpointSaved(0, best=True, bytes=checkpoint.bytes, seconds=0.0))
             if isinstance(event, CheckpointDue):
                 saved = _save(run, training, event, keep=plan.checkpoint_keep)
                 rhythm.saved(saved.seconds)
@@ -93,7 +100,7 @@ def prepare_run(
     For whoever holds the run's lock. Raises MaquetteError.
     """
     spec = run_spec(run)
-    prepared = prepare(spec, progress=progress)
+    prepared = prepare(spec, progress=progress, tokenizer=inherited_tokenizer(run))
     if not run.blueprint_path.exists():
         blueprint = resolve(spec, prepared.facts)
         run.write_tokenizer(prepared.tokenizer.save)
