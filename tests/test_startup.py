@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "transformers", "fastapi", "textual", "datasets", "numpy", "pydantic", "rich")
+HEAVY = (
+    *("torch", "transformers", "fastapi", "textual", "datasets", "numpy", "pydantic", "rich"),
+    "prompt_toolkit",
+)
 SOURCE = Path(__file__).parents[1] / "src"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maquette.cli import control, data, doctor, runs, specs, train, use, verify, watch
+from maquette.cli import chat, control, data, doctor, runs, specs, train, use, verify, watch
 from maquette.cli.common import BEGIN, LOOK, RUNS, TRAIN, USE
 
 
@@ -87,6 +87,7 @@ app.command("watch", rich_help_panel=RUNS)(watch.watch)
 app.command("logs", rich_help_panel=RUNS)(watch.logs)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)
 app.command("generate", rich_help_panel=USE)(use.generate)
+app.command("chat", rich_help_panel=USE)(chat.chat)
 app.command("eval", rich_help_panel=USE)(use.evaluate)
 app.add_typer(data.app, name="data", cls=Commands, rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)

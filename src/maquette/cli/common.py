@@ -105,7 +105,8 @@ def print_json(value: Any) -> None:
 
 def print_error(message: str, hint: str | None = None) -> None:
     """`error: ...` and a hint on the next line, to stderr."""
-    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    colour = sys.stderr.isatty() and not plain
     word = "\x1b[1;31merror:\x1b[0m" if colour else "error:"
     lines = f"{word} {message}\n" + (f"  {hint}\n" if hint else "")
     with contextlib.suppress(OSError, ValueError):  # nobody listens any more

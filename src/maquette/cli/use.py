@@ -3,22 +3,33 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from maquette.cli import common
 from maquette.cli.common import Device, Json, RunName, RunsDir
+from maquette.cli.writing import (
+    MaxNewTokens,
+    MinP,
+    RepetitionPenalty,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+    Which,
+    any_seed,
+    broken_weights_told,
+    check_utf8,
+    find_checkpoint,
+    read_text,
+    sampling_options,
+)
 
 if TYPE_CHECKING:
     from maquette.evaluation import Result
     from maquette.generation.sampling import SamplingOptions
     from maquette.runs.store import Checkpoint, Run
-
-Which = Annotated[
-    str, typer.Option("--checkpoint", metavar="best|latest|STEP", help="The checkpoint to load.")
-]
 
 
 def generate(
@@ -32,30 +43,17 @@ def generate(
             metavar="FILE", help="Read the prompt from a file, or - for stdin; less one newline."
         ),
     ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to write at most.")] = 200,
-    temperature: Annotated[
-        float, typer.Option(min=0, help="0: always the likeliest token. Higher: more daring.")
-    ] = 0.8,
-    top_k: Annotated[
-        int | None, typer.Option(min=1, help="Draw from the k likeliest tokens only.")
-    ] = None,
-    top_p: Annotated[
-        float, typer.Option(help="Draw from the likeliest tokens of this probability together.")
-    ] = 1.0,
-    min_p: Annotated[
-        float, typer.Option(help="Draw from tokens at least this share as likely as the likeliest.")
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1: tokens that were there before become less likely.")
-    ] = 1.0,
+    max_new_tokens: MaxNewTokens = 200,
+    temperature: Temperature = 0.8,
+    top_k: TopK = None,
+    top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
+    repetition_penalty: RepetitionPenalty = 1.0,
     stop: Annotated[
         list[str] | None,
         typer.Option(metavar="TEXT", help="End before this text. Repeatable."),
     ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=2**63 - 1, help="The same seed, the same text. Random by default."),
-    ] = None,
+    seed: Seed = None,
     checkpoint: Which = "best",
     echo: Annotated[bool, typer.Option("--echo/--no-echo", help="Print the prompt too.")] = True,
     device: Device = "auto",
@@ -64,18 +62,14 @@ def generate(
 ) -> None:
     """Write text with a run's model, as it comes."""
     from maquette.errors import UsageError
-    from maquette.generation.sampling import SamplingOptions
 
-    try:
-        options = SamplingOptions(temperature, top_k, top_p, min_p, repetition_penalty)
-    except ValueError as error:
-        raise UsageError(f"--{str(error).replace('_', '-').replace('=', ' ', 1)}") from None
+    options = sampling_options(temperature, top_k, top_p, min_p, repetition_penalty)
     if "" in (stop or ()):
         raise UsageError("--stop can't be empty")
     text = _prompt(prompt, prompt_file)
-    seed = _any_seed() if seed is None else seed
+    seed = any_seed() if seed is None else seed
     found = common.open_store(runs_dir).find(run)
-    saved = _checkpoint(found, checkpoint)
+    saved = find_checkpoint(found, checkpoint)
     pieces = _pieces(found, saved, text, max_new_tokens, options, seed, stop or [], device)
     if as_json:
         common.print_json(
@@ -116,7 +110,7 @@ def evaluate(
 ) -> None:
     """Loss, perplexity and bits per byte of a run's model on a whole split of its data."""
     found = common.open_store(runs_dir).find(run)
-    saved = _checkpoint(found, checkpoint)
+    saved = find_checkpoint(found, checkpoint)
     results = _evaluate(found, saved, split, stride, windows, precision, device)
     from maquette.evaluation import together
 
@@ -131,36 +125,13 @@ def evaluate(
 
 
 def _prompt(prompt: str | None, prompt_file: str | None) -> str:
-    from maquette.errors import DataError, UsageError
+    from maquette.errors import UsageError
 
     if prompt is not None and prompt_file is not None:
         raise UsageError("--prompt and --prompt-file are two prompts; give one")
     if prompt_file is None:
-        if any("\udc80" <= c <= "\udcff" for c in prompt or ""):  # bytes that Python couldn't read
-            raise UsageError("--prompt is not UTF-8")
-        return prompt or ""
-    name = "stdin" if prompt_file == "-" else prompt_file
-    try:
-        data = sys.stdin.buffer.read() if prompt_file == "-" else Path(prompt_file).read_bytes()
-        return data.decode().removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise DataError(f"{name}: can't be read: {(error.strerror or '').lower()}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}: byte {error.start} is not UTF-8") from None
-
-
-def _any_seed() -> int:
-    import secrets
-
-    return secrets.randbelow(2**32)
-
-
-def _checkpoint(run: "Run", which: str) -> "Checkpoint":
-    """The checkpoint asked for; one that had to be passed over is told."""
-    saved = run.checkpoint(which)
-    for damage in saved.passed_over:
-        common.say(f"warning: {damage}; using step {saved.step}")
-    return saved
+        return check_utf8("--prompt", prompt or "")
+    return read_text(prompt_file)
 
 
 def _pieces(
@@ -173,12 +144,11 @@ def _pieces(
     stop: list[str],
     device: str,
 ) -> Iterator[str]:
-    from maquette.errors import CheckpointError
     from maquette.generation.text import generate_text
     from maquette.loading import load_checkpoint_model
 
     model, tokenizer, _ = load_checkpoint_model(run, saved, device=device)
-    try:
+    with broken_weights_told(saved.step):
         yield from generate_text(
             model,
             tokenizer,
@@ -188,11 +158,6 @@ def _pieces(
             seed=seed,
             stop=stop,
         )
-    except FloatingPointError:
-        raise CheckpointError(
-            f"the weights of step {saved.step} are broken: they give no finite logits",
-            hint="try an earlier one with --checkpoint STEP",
-        ) from None
 
 
 def _print_stream(pieces: Iterator[str], *, first: str) -> None:
