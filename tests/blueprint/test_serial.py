@@ -1,3 +1,5 @@
+import dataclasses
+import hashlib
 import json
 from typing import Any
 
@@ -93,6 +95,16 @@ def test_a_number_that_changed_is_found(blueprint: Blueprint) -> None:
         from_json(json.dumps(tree))
     del tree["checksum"]  # as older versions wrote it
     assert from_json(json.dumps(tree)).seed == blueprint.seed + 1
+
+
+def test_what_an_older_version_did_not_know_has_its_default(blueprint: Blueprint) -> None:
+    value = dataclasses.asdict(blueprint)
+    del value["train"]["objective"]
+    value["checksum"] = hashlib.sha256(json.dumps(value).encode()).hexdigest()  # as it wrote it
+    assert from_json(json.dumps(value)) == blueprint
+    del value["facts"]["sources"]["stories"]["validation"]["words"]  # this it knew
+    with pytest.raises(RunError, match="its checksum differs"):
+        from_json(json.dumps(value))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 100_000, '{"a": NaN}'])

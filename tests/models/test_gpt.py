@@ -171,3 +171,14 @@ def test_logits_and_loss_are_float32_in_bf16_arithmetic() -> None:
         logits, loss = logits_of(model, tokens), loss_of(model, tokens, tokens)
     assert logits.dtype == loss.dtype == torch.float32
     assert torch.nn.functional.cosine_similarity(logits, exact, dim=-1).min() > 0.99
+
+
+@pytest.mark.parametrize("vocabulary", [64, 512])  # with all logits, and in parts
+def test_where_no_target_counts_the_loss_is_nothing(vocabulary: int) -> None:
+    model = small_model(LLAMA, vocabulary=vocabulary)
+    tokens = ids(2, 16)
+    loss = loss_of(model, tokens, torch.full_like(tokens, IGNORE))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0.0
+    gradients = [p.grad for p in model.parameters()]
+    assert all(g is not None and not g.any() for g in gradients)
