@@ -265,6 +265,7 @@ class TestRefusals:
         assert Path(found.train.from_run or "").resolve() == base.path
 
 
+SMALL = ["--set", "train.steps=2", "--set", "train.sample.max_new_tokens=2"]
 NO_CHECKPOINT = ["--set", "train.from_checkpoint=77"]
 
 
@@ -432,6 +433,15 @@ def test_plan_tells_where_it_begins(
     assert plan["blueprint"]["train"]["objective"] == "chat"
 
 
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = base_run(tmp_path)
+    assert main(["train", "chat-tune", "--set", "train.from=latest", *SMALL]) == 0
+    shown = capsys.readouterr()
+    run = store(tmp_path).find(shown.out.strip())
+    assert shown.err.rstrip().endswith(f"chat {run.id}")
+    assert same(tensors(run, 0), tensors(base, "best"))
+
+
 def test_from_the_command_line_in_the_background(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -441,8 +451,7 @@ def test_from_the_command_line_in_the_background(
     assert main(["eval", base.id]) == 0
     assert "preparing" not in capsys.readouterr().err
     monkeypatch.setattr(control, "start_worker", lambda *_: None)
-    small = ["--set", "train.steps=2", "--set", "train.sample.max_new_tokens=2"]
-    assert main(["train", "-d", "chat-tune", "--set", "train.from=base", *small]) == 0
+    assert main(["train", "-d", "chat-tune", "--set", "train.from=base", *SMALL]) == 0
     run = store(tmp_path).find(capsys.readouterr().out.strip())
     assert run.tokenizer_path.read_bytes() == base.tokenizer_path.read_bytes()
     list(work(run))

@@ -19,7 +19,10 @@ def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     events: list[Event] = []
     place = tmp_path / "runs"
     run = SimpleNamespace(
-        id="a-b-c", path=place / "a-b-c", checkpoints_path=place / "a-b-c" / "checkpoints"
+        meta=SimpleNamespace(spec={}),
+        id="a-b-c",
+        path=place / "a-b-c",
+        checkpoints_path=place / "a-b-c" / "checkpoints",
     )
 
     def work(_: object, **__: object) -> Iterator[Event]:

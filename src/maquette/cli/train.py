@@ -76,7 +76,9 @@ def carry_out(
         raise
     _print(run, as_json=as_json)
     if finished:
-        common.say(f"next: {program} generate {name} --prompt 'Once upon a time'")
+        chats = run.meta.spec.get("train", {}).get("objective") == "chat"
+        use = f"chat {name}" if chats else f"generate {name} --prompt 'Once upon a time'"
+        common.say(f"next: {program} {use}")
     else:
         common.say(f"stopped; its last checkpoint is in {run.checkpoints_path}")
         common.say(f"  {program} resume {name}    # goes on from it")
