@@ -1,0 +1,167 @@
+"""The FastAPI application: routes, and errors in OpenAI's form."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from maquette.serving.answers import Answer, EventStream, answer_whole
+from maquette.serving.engine import Engine, Job
+from maquette.serving.forms import ChatForm, CompletionForm, Form
+from maquette.serving.jobs import chat_jobs, completion_jobs
+from maquette.serving.limits import Limits
+from maquette.serving.metrics import Metrics
+from maquette.serving.security import Access, App, Guard
+from maquette.serving.wire import ApiError, ChatRequest, CompletionRequest, Sampled, error_body
+from maquette.tokenizers.base import Tokenizer
+
+WELCOME = "maquette serves {model}: POST to /v1/chat/completions and /v1/completions\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is served: `name` is the model's in the API, `created` in seconds since 1970."""
+
+    name: str
+    created: int
+    engine: Engine
+    tokenizer: Tokenizer
+    limits: Limits = field(default_factory=Limits)
+
+
+def create_app(served: Served, access: Access) -> App:
+    """The whole server as an ASGI application; it starts and ends the engine."""
+    metrics = Metrics(served.engine)
+    api = _routes(served, metrics)
+    return Guard(api, access=access, limits=served.limits, count=metrics.count)
+
+
+def _routes(served: Served, metrics: Metrics) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        served.engine.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(served.engine.close)
+
+    # The pages of documentation that FastAPI has need scripts from elsewhere.
+    api = FastAPI(
+        title="maquette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
+    )
+    _add_errors(api)
+    _add_openai(api, served)
+
+    @api.get("/", response_class=PlainTextResponse)
+    async def root() -> str:
+        """What this is."""
+        return WELCOME.format(model=served.name)
+
+    @api.get("/health")
+    async def health() -> Response:
+        """Whether the model can answer."""
+        alive = served.engine.alive
+        return JSONResponse({"status": "ok" if alive else "ending"}, 200 if alive else 503)
+
+    @api.get("/metrics", response_class=PlainTextResponse)
+    async def numbers() -> Response:
+        """Counts for Prometheus."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return api
+
+
+def _add_openai(api: FastAPI, served: Served) -> None:
+    tokenizer, context, limits = served.tokenizer, served.engine.context, served.limits
+    model = {
+        "id": served.name,
+        "object": "model",
+        "created": served.created,
+        "owned_by": "maquette",
+        "context_length": context,
+    }
+
+    @api.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        """The one model that is served."""
+        return {"object": "list", "data": [model]}
+
+    @api.get("/v1/models/{name}")
+    async def one_model(name: str) -> dict[str, Any]:
+        """The model by name."""
+        _check_model(name, served)
+        return model
+
+    @api.post("/v1/chat/completions", response_model=None)
+    async def chat(request: Request, body: ChatRequest) -> Response:
+        """The next turn of a dialogue."""
+        _check_model(body.model, served)
+        jobs, tokens = await asyncio.to_thread(chat_jobs, body, tokenizer, context, limits)
+        return await _answer(request, body, served, jobs, tokens, ChatForm(tokenizer))
+
+    @api.post("/v1/completions", response_model=None)
+    async def completions(request: Request, body: CompletionRequest) -> Response:
+        """What follows a text."""
+        _check_model(body.model, served)
+        jobs, tokens = await asyncio.to_thread(completion_jobs, body, tokenizer, context, limits)
+        return await _answer(request, body, served, jobs, tokens, CompletionForm(tokenizer))
+
+
+async def _answer(
+    request: Request, body: Sampled, served: Served, jobs: list[Job], tokens: int, form: Form
+) -> Response:
+    seconds = served.limits.answer_seconds
+    answer = Answer(jobs, form, model=served.name, seconds=seconds)
+    answer.submit(served.engine, prompt_tokens=tokens)
+    if body.stream:
+        return EventStream(answer, usage=body.wants_usage, seconds=seconds)
+    return await answer_whole(answer, request.receive)
+
+
+def _check_model(name: str, served: Served) -> None:
+    if name != served.name:
+        raise ApiError(
+            404,
+            f"there is no such model here; the one served is {served.name}",
+            param="model",
+            code="model_not_found",
+        )
+
+
+def _add_errors(api: FastAPI) -> None:
+    @api.exception_handler(ApiError)
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        headers = {"retry-after": "1"} if error.status == 429 else None
+        return JSONResponse(error.body, error.status, headers)
+
+    @api.exception_handler(RequestValidationError)
+    async def wrong_fields(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        # Without what was sent: it may be long, or no text at all.
+        where = ".".join(str(part) for part in first["loc"][1:])
+        message = f"{where}: {first['msg']}" if where else str(first["msg"])
+        body = error_body(_printable(message), param=_printable(where) or None)
+        return JSONResponse(body, 400)
+
+    @api.exception_handler(HTTPException)
+    async def no_such_route(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = "not_found" if error.status_code == 404 else None
+        body = error_body(_printable(str(error.detail)), code=code)
+        return JSONResponse(body, error.status_code, error.headers)
+
+    @api.exception_handler(Exception)
+    async def defect(_: Request, __: Exception) -> Response:
+        return JSONResponse(error_body("the server failed", kind="server_error"), 500)
+
+
+def _printable(text: str) -> str:
+    return text[:500].encode(errors="replace").decode()

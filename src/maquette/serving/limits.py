@@ -1,0 +1,31 @@
+"""What a client may ask for at most. Standard library only."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every bound of the server."""
+
+    body_bytes: int = 1 << 20
+    characters: int = 200_000
+    """Of a request's whole text, before it is tokenized."""
+    messages: int = 512
+    choices: int = 8
+    """Of one request: prompts times `n`."""
+    tokens: int = 8192
+    """To be written for one choice."""
+    stops: int = 4
+    stop_characters: int = 200
+    alternatives: int = 20
+    slots: int = 16
+    """Choices that are written at once."""
+    queue: int = 32
+    """Choices that wait for a slot; whoever comes then is told 429."""
+    body_seconds: float = 30.0
+    """For a request's body to arrive."""
+    answer_seconds: float = 600.0
+    """For the whole answer, waiting included."""
+    drain_seconds: int = 10
+    """For answers to be finished after SIGTERM."""
+    connections: int = 256

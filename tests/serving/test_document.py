@@ -1,0 +1,40 @@
+"""Requests made up from the OpenAPI document: none is a failure of ours."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from maquette.serving.limits import Limits
+from tests.serving.live import Live, http, running
+
+schemathesis = pytest.importorskip("schemathesis")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_made_up_from_the_document_breaks_the_server() -> None:
+    with running(limits=Limits(answer_seconds=2, tokens=20)) as live, http(live) as client:
+        schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+        headers = dict(client.headers)
+        tried = 0
+        for result in schema.get_all_operations():
+            operation = result.ok()
+
+            @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+            def try_one(case: object) -> None:
+                nonlocal tried
+                tried += 1
+                answer = case.call(  # type: ignore[attr-defined]
+                    base_url=live.address, headers={"authorization": headers["authorization"]}
+                )
+                assert answer.status_code < 500 or "timeout" in answer.text
+
+            given(case=operation.as_strategy())(try_one)()
+        assert tried > 100
+
+
+def test_the_document_has_every_route(live: Live) -> None:
+    with http(live) as client:
+        document = client.get("/openapi.json").json()
+    assert {"/v1/models", "/v1/completions", "/v1/chat/completions"} <= set(document["paths"])
+    fields = document["components"]["schemas"]["ChatRequest"]["properties"]
+    assert {"messages", "max_completion_tokens", "seed", "stop", "top_logprobs"} <= set(fields)
