@@ -258,6 +258,8 @@ def decide_to_compile(
     """Whether to compile for the steps after one, and why; `before` is what was decided before."""
     plan = blueprint.train
     wanted = plan.compile if before is None else before
+    if before is False:
+        return False, "compile: no, as when the run began"
     seconds = 0.0
     if wanted == "auto":
         rate = measure_rate(device, precision)

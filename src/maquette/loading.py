@@ -54,6 +54,11 @@ def load_checkpoint_model(
 
 def run_spec(run: Run) -> Spec:
     """The spec of a run with its overrides and absolute paths. Raises RunError."""
+    if not run.meta.spec:
+        raise RunError(
+            f"{run.path / 'meta.json'} holds no spec: it is damaged",
+            hint=f"the spec as written is in {run.spec_path}; a new run can be made from it",
+        )
     try:
         return Spec.model_validate(run.meta.spec)
     except ValueError as error:

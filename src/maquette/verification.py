@@ -222,6 +222,8 @@ def _evaluations_compared(whole: Run, others: Sequence[Run]) -> Compared:
     name = "validation loss"
     losses = {e.step: e.loss for _, e in whole.events() if isinstance(e, Evaluated)}
     found = [e for run in others for _, e in run.events() if isinstance(e, Evaluated)]
+    if not losses or not found:
+        return Compared(name, 0, f"no {name} was written down to compare")
     for event in sorted(found, key=lambda e: e.step):
         there = losses.get(event.step)
         if not _same(there, event.loss):

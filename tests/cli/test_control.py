@@ -20,7 +20,8 @@ from maquette.runs.queue import Ticket
 from maquette.runs.recorder import Recorder
 from maquette.runs.state import State
 from maquette.runs.store import Run, Store
-from maquette.worker import queue_folder
+from maquette.worker import queue_folder, work
+from maquette.worker.training import create_run
 from tests.training.tiny import tiny_spec
 
 Output = pytest.CaptureFixture[str]
@@ -316,3 +317,18 @@ def test_ctrl_c_ends_the_waiting_only(
         signal.signal(signal.SIGTERM, before)
     assert heard == [signal.SIGTERM]
     assert "not waiting any longer" in err
+
+
+def test_an_extension_that_cannot_begin_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MAQUETTE_CACHE", str(tmp_path / "cache"))
+    spec = tiny_spec(tmp_path)
+    run = create_run(spec, Store(tmp_path / "runs"), spec_text="name: tiny\n", device="cpu")
+    list(work(run))
+    before = run.blueprint_path.read_text()
+    (tmp_path / "text.txt").unlink()
+    arguments = ["resume", run.id, "--more-steps", "3", "--runs-dir", str(tmp_path / "runs")]
+    assert main(arguments) == 1
+    assert "text.txt: no such file" in capsys.readouterr().err
+    assert run.blueprint_path.read_text() == before

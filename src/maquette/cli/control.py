@@ -140,8 +140,10 @@ def _extend(
             f"{run.id} has no checkpoint that more steps could be added to",
             hint=f"`maquette resume {run.id}` without them begins it at the start",
         )
+    _prepare(run)  # first: an extension is not to stay behind from a resume that can't be
+    blueprint = _blueprint(run)
     longer = extend(
-        _blueprint(run),
+        blueprint,
         after_step=found.step,
         more_steps=more_steps,
         more_epochs=more_epochs,
@@ -152,6 +154,8 @@ def _extend(
     common.say(
         f"more training: from step {found.step} to {longer.train.steps}, schedule {added.how}"
     )
+    if longer.train.steps < blueprint.train.steps:
+        common.say(f"that is less than the {blueprint.train.steps} steps it was meant for before")
 
 
 def _check_unfinished(run: "Run", found: "Checkpoint | None", *, chosen: bool) -> None:
@@ -171,7 +175,7 @@ def _check_unfinished(run: "Run", found: "Checkpoint | None", *, chosen: bool) -
 
 
 def _prepare(run: "Run") -> None:
-    """Prepare the data of a run that ended before it had any, and show how that goes."""
+    """Prepare the data of a run, if it isn't there as it was, and show how that goes."""
     from maquette.cli.data import preparing
 
     with preparing() as progress:

@@ -52,13 +52,18 @@ def print_columns(
         print(_GAP.join(parts).rstrip())
 
 
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` where they can be; ids and paths stay whole, to be copied."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
+
+
 def print_pairs(pairs: Sequence[tuple[str, Cell]], *, width: int | None) -> None:
     """Names and values, one pair a line; values that are too long go on below themselves."""
     margin = max(len(name) for name, _ in pairs) + len(_GAP)
     for name, cell in pairs:
         lines = cell.text.splitlines() or [""]
         if width and width > margin + 20:
-            lines = [part for line in lines for part in textwrap.wrap(line, width - margin) or [""]]
+            lines = [part for line in lines for part in wrap(line, width - margin) or [""]]
         for i, line in enumerate(lines):
             head = paint(name, "bold") + " " * (margin - len(name)) if i == 0 else " " * margin
             print((head + paint(line, cell.colour)).rstrip())

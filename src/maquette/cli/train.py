@@ -61,7 +61,11 @@ def carry_out(
         from maquette.runs.control import start_worker
 
         options = ["--queue"] if queue else []
-        start_worker(run, *options, "--checkpoint", str(checkpoint))
+        try:
+            start_worker(run, *options, "--checkpoint", str(checkpoint))
+        except KeyboardInterrupt:
+            common.say(f"{run.id} may have its worker already; `{program} stop {name}` ends it")
+            raise
         _print(run, as_json=as_json)
         common.say("in the queue for its device" if queue else "training in the background")
         common.say(f"  {program} watch {name}    # how it goes")

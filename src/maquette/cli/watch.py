@@ -110,7 +110,7 @@ class _Watching:
 
     def _look(self) -> "tuple[State, News]":
         # The state first: what it knows of is in the metrics then.
-        state = self._run.state(list(self._landmarks))
+        state = self._run.state(list(self._landmarks) or None)
         news = self._tail.read()
         if not self._run.path.is_dir():
             raise _gone(self._run)
