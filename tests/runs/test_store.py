@@ -261,3 +261,12 @@ def test_the_end_of_the_log(run: Run) -> None:
     assert run.log_tail() == []
     run.log_path.write_text("".join(f"line {i}\n" for i in range(5000)))
     assert run.log_tail(2) == ["line 4998", "line 4999"]
+
+
+def test_a_step_may_be_written_as_its_folder_has_it(run: Run) -> None:
+    train(run, last=4)
+    assert (
+        run.checkpoint("00000002").step == run.checkpoint("2").step == run.checkpoint(2).step == 2
+    )
+    with pytest.raises(CheckpointError, match="no checkpoint of step 0"):
+        run.checkpoint("0")

@@ -173,7 +173,8 @@ class Run:
         steps = ", ".join(str(step) for step, _ in folders)
         hint = f"it has checkpoints of step {steps}" if folders else "it hasn't saved any"
         if which not in ("latest", "best"):
-            folders = [(step, folder) for step, folder in folders if str(step) == str(which)]
+            wanted = str(which).lstrip("0") or "0"  # as the folder's name has it is fine too
+            folders = [(step, folder) for step, folder in folders if str(step) == wanted]
             if not folders:
                 raise CheckpointError(f"{self.id} has no checkpoint of step {which}", hint=hint)
         damaged: list[str] = []
