@@ -85,6 +85,13 @@ class Training:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.autocast = autocast(self.device, self.precision)
         self.state = TrainState()
+        self._open_texts(prepared)
+        self._begins_elsewhere = False
+        self._token_bytes = torch.from_numpy(self.tokenizer.token_bytes().astype(np.int64))
+
+    def _open_texts(self, prepared: Prepared) -> None:
+        """The batches to train on, the windows to judge by, and each source's share of both."""
+        plan, context = self.blueprint.train, self.blueprint.shape.context
         texts = prepared.tokens("train")
         total = sum(map(len, texts.values()))
         chat = plan.objective == "chat"
@@ -94,9 +101,9 @@ class Training:
             self._shares = plan.mixture.shares
         self._batches = Batches(
             list(texts.values()),
-            context=blueprint.shape.context,
+            context=context,
             batch_size=plan.batch_size,
-            seed=blueprint.seed,
+            seed=self.blueprint.seed,
             weights=[self._shares[name] for name in texts] if plan.mixture else None,
             masks=[masks[name] for name in texts] if chat else None,
             ignore=IGNORE,
@@ -105,7 +112,7 @@ class Training:
             name: list(
                 fixed_windows(
                     [tokens],
-                    context=blueprint.shape.context,
+                    context=context,
                     batch_size=max(1, plan.batch_size // plan.accumulation),
                     start_token=self.tokenizer.end_of_text,
                     ignore=IGNORE,
@@ -115,8 +122,6 @@ class Training:
             )
             for name, tokens in prepared.tokens("validation").items()
         }
-        self._begins_elsewhere = False
-        self._token_bytes = torch.from_numpy(self.tokenizer.token_bytes().astype(np.int64))
 
     @property
     def result(self) -> GPT:
