@@ -95,7 +95,7 @@ def test_the_oldest_turns_go_and_the_system_message_stays() -> None:
 @given(
     st.lists(st.text("ab\n: ", min_size=1, max_size=30).filter(str.strip), min_size=1, max_size=9),
     st.text("ab", max_size=10),
-    st.integers(60, 250),
+    st.integers(100, 250),
     st.integers(1, 300),
     st.booleans(),
 )
