@@ -20,3 +20,27 @@ class DataFacts:
 
     vocabulary: int
     sources: dict[str, dict[str, SplitFacts]]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSplitFacts:
+    """What one split of a set of images holds after preparation."""
+
+    images: int
+    per_class: tuple[int, ...]  # images of each class, in the order of the classes
+    broken: int  # left out because they can't be read
+    sha256: str = ""  # of pixels and labels, or of the files' names, sizes and labels
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """Classes by name, the size in pixels that images come in, and split -> facts.
+
+    `mean` and `std` of each colour channel over the train split, in 0..1.
+    """
+
+    classes: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    splits: dict[str, ImageSplitFacts]
