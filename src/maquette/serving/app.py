@@ -11,12 +11,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from maquette.runs.store import Store
 from maquette.serving.answers import Answer, EventStream, answer_whole
 from maquette.serving.engine import Engine, Job
 from maquette.serving.forms import ChatForm, CompletionForm, Form
 from maquette.serving.jobs import chat_jobs, completion_jobs
 from maquette.serving.limits import Limits
 from maquette.serving.metrics import Metrics
+from maquette.serving.pages import add_pages
+from maquette.serving.runs import add_runs
 from maquette.serving.security import Access, App, Guard
 from maquette.serving.wire import ApiError, ChatRequest, CompletionRequest, Sampled, error_body
 from maquette.tokenizers.base import Tokenizer
@@ -33,6 +36,8 @@ class Served:
     engine: Engine
     tokenizer: Tokenizer
     limits: Limits = field(default_factory=Limits)
+    store: Store = field(default_factory=Store)
+    """The runs that the page of runs shows."""
 
 
 def create_app(served: Served, access: Access) -> App:
@@ -57,6 +62,8 @@ def _routes(served: Served, metrics: Metrics) -> FastAPI:
     )
     _add_errors(api)
     _add_openai(api, served)
+    add_runs(api, served.store)
+    add_pages(api)
 
     @api.get("/", response_class=PlainTextResponse)
     async def root() -> str:

@@ -1,0 +1,48 @@
+"""The pages for browsers: files of this package, each at an address of its own."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+HTML = "text/html; charset=utf-8"
+CSS = "text/css; charset=utf-8"
+SCRIPT = "text/javascript; charset=utf-8"
+SVG = "image/svg+xml"
+
+# Address -> file.
+PAGES: dict[str, str] = {}
+# Name under /static/ -> type. Nothing else is served, so no name can lead elsewhere.
+STATIC = {
+    "base.css": CSS,
+    "icon.svg": SVG,
+    "theme.js": SCRIPT,
+}
+
+
+def add_pages(api: FastAPI) -> None:
+    """Serve the pages and what they are made of."""
+    static = {name: read(name) for name in STATIC}
+    for address, name in PAGES.items():
+        api.add_api_route(address, _page(read(name)), include_in_schema=False)
+
+    @api.get("/static/{name}", include_in_schema=False)
+    async def part(name: str) -> Response:
+        """A style sheet, a script or a picture."""
+        if name not in static:
+            raise HTTPException(404)
+        return Response(static[name], headers={"content-type": STATIC[name]})
+
+
+def read(name: str) -> bytes:
+    """A file of the folder `page`."""
+    return (files("maquette.serving") / "page" / name).read_bytes()
+
+
+def _page(content: bytes) -> Callable[[], Awaitable[Response]]:
+    async def page() -> Response:
+        return Response(content, headers={"content-type": HTML})
+
+    return page
