@@ -11,11 +11,10 @@ from maquette.blueprint.serial import from_json, to_json
 from maquette.errors import SpecError
 from maquette.facts import DataFacts, SplitFacts
 from maquette.spec.load import load_spec, parse_spec, preset_names
+from maquette.spec.parts import Muon, Schedule
 from maquette.spec.schema import (
     BPETokenizer,
     GPTModel,
-    Muon,
-    Schedule,
     Spec,
     Train,
 )

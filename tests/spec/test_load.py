@@ -16,7 +16,13 @@ from maquette.spec.load import (
     preset_text,
     read_spec_text,
 )
-from maquette.spec.schema import AdamW, BPETokenizer, FilesSource, Muon, Spec, StoriesSource
+from maquette.spec.parts import AdamW, Muon
+from maquette.spec.schema import (
+    BPETokenizer,
+    FilesSource,
+    Spec,
+    StoriesSource,
+)
 
 
 def refusal(text: str, *overrides: str) -> str:

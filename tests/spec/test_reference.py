@@ -5,8 +5,8 @@ import pytest
 
 from maquette.spec.fields import keys
 from maquette.spec.load import load_spec, parse_spec, preset_names
+from maquette.spec.parts import Part
 from maquette.spec.reference import render_reference
-from maquette.spec.schema import Part
 from maquette.spec.starter import json_schema, starter_text
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,13 @@ from maquette.errors import SpecError
 from maquette.facts import DataFacts
 from maquette.shapes import GPTShape
 from maquette.spec import checks
-from maquette.spec.schema import AdamW, Data, GPTModel, Muon, Schedule, Spec, Train
+from maquette.spec.parts import AdamW, Muon, Schedule
+from maquette.spec.schema import (
+    Data,
+    GPTModel,
+    Spec,
+    Train,
+)
 
 DEFAULT_STEPS = 2000
 

@@ -13,7 +13,8 @@ from maquette.errors import SpecError
 from maquette.quantities import parse_count
 from maquette.spec import checks, fields
 from maquette.spec.document import Mark, Node, printable, resolve_scalar
-from maquette.spec.schema import Part, Spec
+from maquette.spec.parts import Part
+from maquette.spec.schema import Spec
 
 _MOST_SHOWN = 20
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from maquette.spec.schema import Part
+from maquette.spec.parts import Part
 
 
 def members(annotation: Any) -> list[Any]:

@@ -8,22 +8,18 @@ from pydantic.fields import FieldInfo
 
 from maquette.spec import fields
 from maquette.spec.load import preset_names, preset_text
+from maquette.spec.parts import AdamW, Checkpoints, Muon, Part, Schedule
 from maquette.spec.schema import (
-    AdamW,
     BPETokenizer,
     BytesTokenizer,
-    Checkpoints,
     Data,
     DialoguesSource,
     Evaluation,
     FilesSource,
     GPTModel,
     HubSource,
-    Muon,
     NotesSource,
-    Part,
     Sampling,
-    Schedule,
     Spec,
     StoriesSource,
     Train,

@@ -1,40 +1,14 @@
-"""The spec's schema: what a person may write, with every default, unit and bound.
+"""The schema of a language model's spec: what a person may write, every default, unit and bound.
 
-Types are strict: `"6"`, `6.0` and `yes` are neither a whole number nor true. What concerns
-several keys at once is in `checks.py`.
+What concerns several keys at once is in `checks.py`.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from maquette.shapes import Mlp, Norm, Position
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-
-class Part(BaseModel):
-    """A part of a spec: frozen, and closed to keys that it doesn't know."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-        serialize_by_alias=True,
-    )
-
-
-class _Kind:
-    """Fills in `kind` where a mapping leaves it out: `optimizer: {weight_decay: 0.01}`."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-
-    def __call__(self, value: object) -> object:
-        return {"kind": self.kind, **value} if isinstance(value, dict) else value
+from maquette.spec.parts import DefaultKind, Fraction, Name, Part, Paths, TrainPart
 
 
 class GPTModel(Part):
@@ -91,7 +65,9 @@ class BPETokenizer(Part):
 
 
 Tokenizer = Annotated[
-    BytesTokenizer | BPETokenizer, Field(discriminator="kind"), BeforeValidator(_Kind("bytes"))
+    BytesTokenizer | BPETokenizer,
+    Field(discriminator="kind"),
+    BeforeValidator(DefaultKind("bytes")),
 ]
 
 
@@ -111,9 +87,6 @@ class StoriesSource(SourcePart):
     """Training stories; validation and test get a twentieth of it each, none seen in training."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Another seed, other stories."""
-
-
-Paths = str | Annotated[list[str], Field(min_length=1, max_length=1000)]
 
 
 class FilesSource(SourcePart):
@@ -222,53 +195,6 @@ class Data(Part):
     """Named sources; an epoch reads every window of every source once."""
 
 
-class OptimizerPart(Part):
-    """What both optimizers share."""
-
-    weight_decay: float = Field(default=0.1, ge=0, le=10)
-    """Decay of matrices; norms, biases and gains are left alone."""
-    beta1: Fraction = 0.9
-    """Memory of the gradient's mean."""
-    beta2: Fraction = 0.95
-    """Memory of the gradient's square."""
-    epsilon: float = Field(default=1e-8, gt=0, le=1)
-    """Added to the denominator."""
-
-
-class AdamW(OptimizerPart):
-    """AdamW, with weight decay on matrices only (Loshchilov & Hutter 2019)."""
-
-    kind: Literal["adamw"] = "adamw"
-    """The optimizer."""
-
-
-class Muon(OptimizerPart):
-    """Muon for the blocks' matrices, AdamW for everything else (Jordan et al. 2024)."""
-
-    kind: Literal["muon"]
-    """The optimizer."""
-    muon_learning_rate: float = Field(default=0.02, gt=0, le=10)
-    """Peak learning rate of the matrices; `learning_rate` is that of the rest."""
-    momentum: Fraction = 0.95
-    """Momentum of the matrices (Nesterov)."""
-
-
-Optimizer = Annotated[AdamW | Muon, Field(discriminator="kind"), BeforeValidator(_Kind("adamw"))]
-
-
-class Schedule(Part):
-    """How the learning rate moves over the run."""
-
-    kind: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
-    """After warmup: cosine or linear decay, constant, or warmup-stable-decay."""
-    warmup_steps: int | None = Field(default=None, ge=0)
-    """Steps of linear rise from zero; a twentieth of the run, at most 200."""
-    final_fraction: float = Field(default=0.1, ge=0, le=1)
-    """The last learning rate as a share of the peak."""
-    decay_fraction: float = Field(default=0.2, gt=0, le=1)
-    """wsd: the share of the run, at its end, that decays."""
-
-
 class Evaluation(Part):
     """Validation during training, on the same windows every time."""
 
@@ -295,55 +221,15 @@ class Sampling(Part):
     """Draw only from the k likeliest tokens."""
 
 
-class Checkpoints(Part):
-    """What is kept on disk while training."""
-
-    every: int | None = Field(default=None, ge=1)
-    """Steps between checkpoints; chosen while training, so that saving takes at most a fiftieth of
-    the time and a kill loses little."""
-    keep: int = Field(default=3, ge=2, le=10_000)
-    """Latest checkpoints to keep; the best one is kept besides."""
-
-
-class Train(Part):
+class Train(TrainPart):
     """How the model learns."""
 
-    from_run: str | None = Field(default=None, alias="from", min_length=1, max_length=4096)
-    """A run to begin from: its id, the beginning of one, `latest`, or a path. Its weights come
-    first, and model and tokenizer are its own; null: weights drawn by the seed."""
-    from_checkpoint: int | Literal["best", "latest"] = "best"
-    """Which of that run's checkpoints: best, latest or a step."""
     objective: Literal["text", "chat"] = "text"
     """What counts: every token, or only what the assistant says in sources of dialogues."""
-    steps: int | None = Field(default=None, ge=1)
-    """Optimizer steps; give this or `epochs` (2000 steps when neither is given)."""
-    epochs: float | None = Field(default=None, gt=0, le=100_000)
-    """Passes over the training windows; give this or `steps`."""
-    batch_size: int = Field(default=32, ge=1, le=1_048_576)
-    """Windows in one optimizer step."""
-    accumulation: int = Field(default=1, ge=1, le=65536)
-    """Parts that a batch is computed in to save memory; must divide `batch_size`."""
-    learning_rate: float = Field(default=1e-3, gt=0, le=10)
-    """Peak learning rate."""
-    schedule: Schedule = Schedule()
-    """How the learning rate moves."""
-    optimizer: Optimizer = AdamW()
-    """adamw or muon."""
-    gradient_clip: float | None = Field(default=1.0, gt=0)
-    """Longest gradient (L2 norm over all parameters); null: no clipping."""
     evaluate: Evaluation = Evaluation()
     """Validation during training."""
     sample: Sampling = Sampling()
     """Text written during training."""
-    checkpoint: Checkpoints = Checkpoints()
-    """What is kept on disk."""
-    average: Fraction = Field(default=0.0, le=0.9999)
-    """Moving average of the weights, in use for evaluation, samples and the saved model; the
-    share that stays each step, such as 0.95; 0: none."""
-    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
-    """Arithmetic of matrix products; weights and optimizer state are float32 always."""
-    compile: bool | Literal["auto"] = "auto"
-    """torch.compile; auto: when it saves more time in this run than it costs."""
 
 
 class Spec(Part):
