@@ -56,7 +56,10 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True)
 class TrainPlan:
-    """The run, step by step: every interval resolved to a number of steps."""
+    """The run, step by step: every interval resolved to a number of steps.
+
+    A window is what a model sees at once: `context` tokens, or one image, which counts as a token.
+    """
 
     steps: int
     epochs: float
@@ -65,7 +68,6 @@ class TrainPlan:
     windows_per_epoch: int
     tokens_per_step: int
     tokens: int
-    mixture: Mixture | None  # None: every window of every source once an epoch
     schedule: SchedulePlan
     extensions: tuple[Extension, ...]  # oldest first
     optimizer: OptimizerPlan
@@ -73,16 +75,23 @@ class TrainPlan:
     evaluate_every: int
     evaluate_windows: int
     patience: int | None
-    sample_every: int
-    sample_prompt: str
-    sample_tokens: int
-    sample_temperature: float
-    sample_top_k: int | None
     checkpoint_every: int | None  # None: as often as pays for itself
     checkpoint_keep: int
     average: float  # share of the moving average that stays each step; 0: no average
     precision: Literal["auto", "float32", "bf16", "fp16"]
     compile: bool | Literal["auto"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPlan(TrainPlan):
+    """How a language model learns."""
+
+    mixture: Mixture | None  # None: every window of every source once an epoch
+    sample_every: int
+    sample_prompt: str
+    sample_tokens: int
+    sample_temperature: float
+    sample_top_k: int | None
     objective: Literal["text", "chat"] = "text"  # chat: the loss is on what the assistant says
 
 
@@ -109,5 +118,5 @@ class Blueprint:
     shape: GPTShape
     facts: DataFacts
     parameters: dict[str, int]  # part -> count; the parts add up to "total"
-    train: TrainPlan
+    train: TextPlan
     costs: Costs

@@ -4,29 +4,24 @@ Pure: no file, no clock, no torch. The same spec and facts give the same bluepri
 """
 
 import math
-from fractions import Fraction
 
 from maquette.blueprint import costs
 from maquette.blueprint.blueprint import (
     Blueprint,
     Mixture,
-    OptimizerPlan,
-    SchedulePlan,
-    TrainPlan,
+    TextPlan,
 )
+from maquette.blueprint.plans import plan_optimizer, plan_schedule, plan_steps
 from maquette.errors import SpecError
 from maquette.facts import DataFacts
 from maquette.shapes import GPTShape
 from maquette.spec import checks
-from maquette.spec.parts import AdamW, Muon, Schedule
 from maquette.spec.schema import (
     Data,
     GPTModel,
     Spec,
     Train,
 )
-
-DEFAULT_STEPS = 2000
 
 
 def resolve(spec: Spec, facts: DataFacts) -> Blueprint:
@@ -88,17 +83,12 @@ def _mixture(data: Data) -> Mixture | None:
     return Mixture(shares, total) if weights else None
 
 
-def _train(train: Train, facts: DataFacts, context: int, mixture: Mixture | None) -> TrainPlan:
+def _train(train: Train, facts: DataFacts, context: int, mixture: Mixture | None) -> TextPlan:
     windows = _training_windows(facts, context)
     held_out = _validation_windows(facts, context)
-    steps = train.steps
-    if steps is None and train.epochs is not None:
-        # As a fraction: 0.07 * 100 in floats is more than 7, and would take a step too many.
-        steps = max(1, math.ceil(Fraction(str(train.epochs)) * windows / train.batch_size))
-    elif steps is None:
-        steps = DEFAULT_STEPS
+    steps = plan_steps(train, windows)
     tokens_per_step = train.batch_size * context
-    return TrainPlan(
+    return TextPlan(
         steps=steps,
         epochs=steps * train.batch_size / windows,
         batch_size=train.batch_size,
@@ -107,9 +97,9 @@ def _train(train: Train, facts: DataFacts, context: int, mixture: Mixture | None
         tokens_per_step=tokens_per_step,
         tokens=steps * tokens_per_step,
         mixture=mixture,
-        schedule=_schedule(train.schedule, steps),
+        schedule=plan_schedule(train.schedule, steps),
         extensions=(),
-        optimizer=_optimizer(train.optimizer, train.learning_rate),
+        optimizer=plan_optimizer(train.optimizer, train.learning_rate),
         gradient_clip=train.gradient_clip,
         evaluate_every=train.evaluate.every or max(1, steps // 20),
         evaluate_windows=min(train.evaluate.windows, held_out),
@@ -160,41 +150,3 @@ def _shorter(tokens: int) -> str:
         return "add text"
     comfortable = max(2, fitting // 8)
     return f"try model.context={2 ** int(math.log2(comfortable))} or add text"
-
-
-def _schedule(schedule: Schedule, steps: int) -> SchedulePlan:
-    warmup = schedule.warmup_steps
-    if warmup is None:
-        warmup = min(200, steps // 20)
-    elif warmup > steps:
-        raise SpecError(
-            f"train.schedule.warmup_steps={warmup} is more than the run's {steps} steps; "
-            f"try {min(200, steps // 20)}"
-        )
-    decay = {
-        "cosine": steps - warmup,
-        "linear": steps - warmup,
-        "constant": 0,
-        "wsd": min(steps - warmup, round(schedule.decay_fraction * steps)),
-    }
-    return SchedulePlan(
-        kind=schedule.kind,
-        steps=steps,
-        warmup_steps=warmup,
-        decay_steps=decay[schedule.kind],
-        final_fraction=float(schedule.final_fraction),
-    )
-
-
-def _optimizer(optimizer: AdamW | Muon, learning_rate: float) -> OptimizerPlan:
-    muon = optimizer if isinstance(optimizer, Muon) else None
-    return OptimizerPlan(
-        kind=optimizer.kind,
-        learning_rate=float(learning_rate),
-        weight_decay=float(optimizer.weight_decay),
-        beta1=float(optimizer.beta1),
-        beta2=float(optimizer.beta2),
-        epsilon=float(optimizer.epsilon),
-        muon_learning_rate=muon.muon_learning_rate if muon else None,
-        momentum=muon.momentum if muon else None,
-    )

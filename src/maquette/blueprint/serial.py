@@ -45,10 +45,10 @@ def _checksum(blueprint: Blueprint, written: Any) -> str:
 
 
 def _as_written(value: Any, written: Any) -> Any:
-    """The value without the keys that an older version didn't know."""
+    """The value with the keys of an older version alone, in their order."""
     if not (isinstance(value, dict) and isinstance(written, dict)):
         return value
-    return {key: _as_written(v, written[key]) for key, v in value.items() if key in written}
+    return {key: _as_written(value[key], v) for key, v in written.items() if key in value}
 
 
 def _version() -> str:

@@ -121,7 +121,7 @@ def _summary(spec: "Spec") -> str:
 
 
 def _steps(train: Any) -> int:
-    from maquette.blueprint.resolve import DEFAULT_STEPS
+    from maquette.blueprint.plans import DEFAULT_STEPS
 
     return DEFAULT_STEPS if train.steps is None else int(train.steps)
 
