@@ -114,6 +114,8 @@ def test_a_key_that_is_damaged_is_no_key_of_another_version(name: str) -> None:
     [
         {"status": "dancing"},
         {"step": "three"},
+        {"step": 2**63},
+        {"heartbeat_at": -(10**400)},
         {"epoch": None},
         {"history": [{"status": "running"}]},
         {"history": [{"status": "running", "at": "noon"}]},

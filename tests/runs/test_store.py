@@ -55,6 +55,39 @@ def test_ids_are_unique_and_two_words_long(store: Store) -> None:
     assert all(len(i.split("-")) == 3 for i in ids)
 
 
+def test_a_run_by_its_very_id_only(store: Store) -> None:
+    run = store.create("a", spec_text="")
+    inner = Store(run.path).create("b", spec_text="")
+    found = store.get(run.id)
+    assert found is not None
+    assert found.path == run.path
+    for name in (
+        run.id[:-1],
+        f"{run.id}/{inner.id}",
+        f"{run.id}/",
+        f"./{run.id}",
+        f"../{store.root.name}/{run.id}",
+        str(run.path),
+        "..",
+        ".",
+        "",
+        "a\0b",
+        "a" * 300,
+    ):
+        assert store.get(name) is None
+    with pytest.raises(RunError, match="no run"):
+        store.find("a" * 300)
+
+
+@pytest.mark.parametrize("git", [5, "main", ["main"], True])
+def test_what_is_no_git_state_is_none(store: Store, git: object) -> None:
+    run = store.create("a", spec_text="")
+    meta = json.loads((run.path / "meta.json").read_text())
+    (run.path / "meta.json").write_text(json.dumps({**meta, "git": git, "device": "mps"}))
+    read = store.find(run.id).meta
+    assert (read.git, read.device) == (None, "mps")
+
+
 def test_where_runs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MAQUETTE_RUNS", raising=False)

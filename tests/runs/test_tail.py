@@ -13,7 +13,7 @@ import pytest
 from maquette.errors import RunError
 from maquette.events import Evaluated, Event, Finished, Note, Sampled, Started, StepDone, to_row
 from maquette.runs import tail as tails
-from maquette.runs.tail import News, Tail, TextTail, TimedEvent, timed_event
+from maquette.runs.tail import News, Tail, TextTail, TimedEvent, glimpse, timed_event
 
 
 def a_run(steps: int, every: int = 10) -> list[TimedEvent]:
@@ -101,6 +101,49 @@ def test_a_file_that_went_away_begins_anew(path: Path) -> None:
     assert tail.read() == News(True, [], [])
     path.write_bytes(lines(events))
     assert tail.read() == News(False, [], events)
+
+
+def test_another_tail_goes_on_from_a_cursor(path: Path) -> None:
+    events = a_run(50)
+    data = lines(events)
+    cut = len(lines(events[:30])) + 7  # in the middle of a row
+    path.write_bytes(data[:cut])
+    first = Tail(path)
+    assert first.read().events == events[:30]
+    path.write_bytes(data)
+    second = Tail(path)
+    second.go_on(first.cursor)
+    assert second.read() == News(False, [], events[30:])
+    for changed in (data[:200], b"x" + data[:cut].replace(b"step", b"STEP"), b""):
+        path.write_bytes(changed)
+        third = Tail(path)
+        third.go_on(first.cursor)
+        assert third.read().anew
+    path.unlink()
+    fourth = Tail(path)
+    fourth.go_on(first.cursor)
+    assert fourth.read() == News(True, [], [])
+
+
+@pytest.mark.parametrize("cursor", ["", "1", "1-2", "-1-2-00000000", "1-2-0000000g", "1" * 99])
+def test_what_is_no_cursor(path: Path, cursor: str) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        Tail(path).go_on(cursor)
+
+
+def test_a_glimpse_of_a_run(path: Path) -> None:
+    assert glimpse(path) == []
+    path.write_bytes(lines(a_run(5)))
+    assert [step.step for step in glimpse(path)] == [1, 2, 3, 4, 5]
+    path.write_bytes(lines(a_run(5000)) + b"torn")
+    found = [step.step for step in glimpse(path, places=20)]
+    assert 15 <= len(found) <= 21
+    assert found[0] == 1
+    assert found[-1] > 4980
+    assert max(b - a for a, b in itertools.pairwise(found)) < 1000
+    path.unlink()
+    path.mkdir()
+    assert glimpse(path) == []
 
 
 def test_an_overview_of_a_large_file(path: Path, large: None) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _DISTRIBUTIONS = ("maquette", "torch", "numpy", "tokenizers", "safetensors")
+_TYPES = {"git": (dict, type(None))}  # of fields that may have others than their default
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def read_meta(path: Path) -> Meta:
         field.name: content[field.name]
         for field in dataclasses.fields(Meta)
         if field.name in content
-        and (field.name == "git" or type(content[field.name]) is type(getattr(default, field.name)))
+        and type(content[field.name])
+        in _TYPES.get(field.name, (type(getattr(default, field.name)),))
     }
     return dataclasses.replace(default, **{**known, "id": path.name})

@@ -197,6 +197,8 @@ def _check(value: Any) -> None:
     kind: Any = type(value)
     for name, allowed in _allowed(kind).items():
         content = getattr(value, name)
+        if isinstance(content, int) and not -(2**63) <= content < 2**63:
+            raise ValueError(f"{name} has {content.bit_length()} bits")
         if type(content) in allowed or (isinstance(content, str) and content in allowed):
             continue
         raise ValueError(f"{name}={content!r}")

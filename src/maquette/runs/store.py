@@ -300,16 +300,27 @@ class Store:
 
     def list(self) -> list[Run]:
         """Every run, newest first."""
+        return sorted(map(Run, self.paths()), key=lambda run: (-run.meta.created_at, run.id))
+
+    def paths(self) -> Iterator[Path]:
+        """Every run's folder, in no order. Raises RunError."""
         try:
             with os.scandir(self.root) as entries:
                 names = [entry.name for entry in entries if not entry.name.startswith(".")]
         except FileNotFoundError:
-            return []
+            return
         except OSError as error:
             raise RunError(f"can't read {self.root}: {(error.strerror or '').lower()}") from error
-        runs = [Run(self.root / name) for name in names]
-        runs = [run for run in runs if (run.path / "meta.json").exists()]
-        return sorted(runs, key=lambda run: (-run.meta.created_at, run.id))
+        paths = (self.root / name for name in names)
+        yield from (path for path in paths if (path / "meta.json").exists())
+
+    def get(self, name: str) -> Run | None:
+        """The run of this very id; None if there is none, or it is no name of a folder here."""
+        run = Run(self.root / name)
+        plain = name == run.id and run.path.parent == self.root and not name.startswith(".")
+        with contextlib.suppress(OSError):  # a name may be too long
+            return run if plain and (run.path / "meta.json").is_file() else None
+        return None
 
     def find(self, name: str) -> Run:
         """The run of this id, of this unique beginning, `latest`, or at this path.
@@ -318,8 +329,8 @@ class Store:
         """
         if os.sep in name and (Path(name).expanduser() / "meta.json").is_file():
             return Run(Path(name).expanduser().absolute())
-        exact = Run(self.root / name)
-        if name == exact.id and not name.startswith(".") and (exact.path / "meta.json").is_file():
+        exact = self.get(name)
+        if exact is not None:
             return exact
         runs = self.list()
         if not runs:

@@ -3,16 +3,19 @@
 Opening takes the same short time however large the file is, and following it costs what was added.
 """
 
+import contextlib
 import functools
 import math
 import os
+import re
 import typing
+import zlib
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from maquette.events import EVENTS, Evaluated, Event
+from maquette.events import EVENTS, Evaluated, Event, StepDone
 from maquette.runs.durable import os_errors, parse_row
 
 TimedEvent = tuple[float, Event]  # when (Unix seconds), and what
@@ -23,6 +26,7 @@ _LONGEST_LINE = 1 << 20
 _MARK_BYTES = 256
 _BUFFER_BYTES = 4096  # a look at one place in the file takes one or two of these
 _ROWS_A_LOOK = 8
+_CURSOR = re.compile(r"(\d{1,18})-(\d{1,3})-([0-9a-f]{8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,26 @@ class Tail:
                         return News(False, [], self._take(data[len(self._mark) :]))
                 return self._begin(file, end)
 
+    @property
+    def cursor(self) -> str:
+        """Up to where it was read: what another Tail of the file needs to go on from there."""
+        return f"{self._offset}-{len(self._mark)}-{zlib.crc32(self._mark):08x}"
+
+    def go_on(self, cursor: str) -> None:
+        """Read on from where the Tail was that gave the cursor, if the file is still the same.
+
+        Raises ValueError for what is no cursor, and RunError.
+        """
+        found = _CURSOR.fullmatch(cursor)
+        if found is None:
+            raise ValueError(f"{cursor!r} is no cursor")
+        offset, length = int(found[1]), min(int(found[2]), _MARK_BYTES)
+        with os_errors("read", self.path), contextlib.suppress(FileNotFoundError):
+            with self.path.open("rb", buffering=_BUFFER_BYTES) as file:
+                mark = _read(file, max(0, offset - length), offset)
+            if len(mark) == length and zlib.crc32(mark) == int(found[3], 16):
+                self._offset, self._mark = offset, mark
+
     def _begin(self, file: BinaryIO, end: int) -> News:
         start = 0 if end <= WHOLE_BYTES else start_of_last(file, end, self._rows + 1)
         self._offset, self._mark = start, b""
@@ -96,6 +120,22 @@ class Tail:
         self._offset += len(whole)
         self._mark = (self._mark + whole)[-_MARK_BYTES:]
         return [event for line in whole.splitlines(True) if (event := _event(line)) is not None]
+
+
+def glimpse(path: Path, places: int = 48) -> list[StepDone]:
+    """Steps from evenly spaced places of a run's metrics, the last ones too; none if unreadable."""
+    found: dict[int, StepDone] = {}
+    with contextlib.suppress(OSError), path.open("rb", buffering=_BUFFER_BYTES) as file:
+        end = file.seek(0, os.SEEK_END)
+        looks = _Overview(file, end, places)
+        starts = [end * i // places for i in range(places)]
+        for start in (*starts, start_of_last(file, end, _ROWS_A_LOOK)):
+            for _, (offset, line) in zip(range(_ROWS_A_LOOK), looks.lines(start), strict=False):
+                event = _event(line)
+                if event is not None and isinstance(event[1], StepDone):
+                    found[offset] = event[1]
+                    break
+    return [found[offset] for offset in sorted(found)]
 
 
 class TextTail:
@@ -161,14 +201,14 @@ class _Overview:
         """
         for i in range(self._points):
             start = self._end * i // self._points
-            for _, (offset, line) in zip(range(_ROWS_A_LOOK), self._lines(start), strict=False):
+            for _, (offset, line) in zip(range(_ROWS_A_LOOK), self.lines(start), strict=False):
                 self._keep(offset, line)
         every = self._evaluation_steps()
         if every is not None:
             self._find_evaluations(range(every, last_step + 1, every), (self._end, last_step))
         return [self._found[offset] for offset in sorted(self._found)]
 
-    def _lines(self, start: int) -> Iterator[tuple[int, bytes]]:
+    def lines(self, start: int) -> Iterator[tuple[int, bytes]]:
         """The lines from the first that starts at or after an offset on, each with its own."""
         self._file.seek(max(0, start - 1))
         if start > 0:
@@ -220,7 +260,7 @@ class _Overview:
             else:
                 low = place
                 break
-        for _, (offset, line) in zip(range(8 * _ROWS_A_LOOK), self._lines(low[0]), strict=False):
+        for _, (offset, line) in zip(range(8 * _ROWS_A_LOOK), self.lines(low[0]), strict=False):
             event = _event(line)
             if event is not None and event[1].step > step:
                 break
@@ -230,7 +270,7 @@ class _Overview:
 
     def _place(self, start: int) -> tuple[int, int] | None:
         """Offset and step of the first event at or after an offset."""
-        for _, (offset, line) in zip(range(_ROWS_A_LOOK), self._lines(start), strict=False):
+        for _, (offset, line) in zip(range(_ROWS_A_LOOK), self.lines(start), strict=False):
             if (event := _event(line)) is not None:
                 return offset, event[1].step
         return None
