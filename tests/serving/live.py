@@ -10,6 +10,7 @@ import httpx2
 import torch
 
 from maquette.models.gpt import GPT
+from maquette.runs.store import Store
 from maquette.serving.app import Served, create_app
 from maquette.serving.engine import Engine
 from maquette.serving.limits import Limits
@@ -21,6 +22,7 @@ from tests.models.small import LLAMA, small_model
 TOKEN = "a-token-for-the-tests"
 MODEL = "tiny-model"
 CONTEXT = 128
+NO_RUNS = Store("/nowhere")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def running(
     limits: Limits | None = None,
     token: str | None = TOKEN,
     model: GPT | None = None,
+    store: Store | None = None,
 ) -> Iterator[Live]:
     """Serve on a free port of 127.0.0.1; everything has ended afterwards."""
     limits = limits or Limits()
@@ -74,7 +77,7 @@ def running(
     engine = Engine(model, slots=limits.slots, queue=limits.queue)
     bound = listen("127.0.0.1", 0)
     port = bound.getsockname()[1]
-    served = Served(MODEL, 1_700_000_000, engine, BytesTokenizer(), limits)
+    served = Served(MODEL, 1_700_000_000, engine, BytesTokenizer(), limits, store or NO_RUNS)
     ready = threading.Event()
     app = create_app(served, Access("127.0.0.1", port, token))
     server = Server(app, limits, ready.set)

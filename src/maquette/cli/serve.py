@@ -9,7 +9,7 @@ from maquette.cli.common import Device, RunName, RunsDir
 from maquette.cli.writing import Which, find_checkpoint
 
 if TYPE_CHECKING:
-    from maquette.runs.store import Checkpoint, Run
+    from maquette.runs.store import Checkpoint, Run, Store
     from maquette.serving.app import Served
 
 TOKEN_LENGTH = (16, 256)
@@ -44,12 +44,13 @@ def serve(
     from maquette.serving.server import listen
     from maquette.serving.server import serve as answer
 
-    found = common.open_store(runs_dir).find(run)
+    store = common.open_store(runs_dir)
+    found = store.find(run)
     saved = find_checkpoint(found, checkpoint)
     bound = listen(host, port)
     with bound:
         access = Access(host, bound.getsockname()[1], secret)
-        served = _load(found, saved, device)
+        served = _load(store, found, saved, device)
         url = _url(access.host, access.port, secret)
 
         def ready() -> None:
@@ -105,7 +106,7 @@ def _token(host: str, token: str | None, no_auth: bool) -> str | None:
     return token or secrets.token_urlsafe(24)
 
 
-def _load(run: "Run", saved: "Checkpoint", device: str) -> "Served":
+def _load(store: "Store", run: "Run", saved: "Checkpoint", device: str) -> "Served":
     from maquette.loading import load_checkpoint_model
     from maquette.serving.app import Served
     from maquette.serving.engine import Engine
@@ -114,7 +115,7 @@ def _load(run: "Run", saved: "Checkpoint", device: str) -> "Served":
     limits = Limits()
     model, tokenizer, _ = load_checkpoint_model(run, saved, device=device)
     engine = Engine(model, slots=limits.slots, queue=limits.queue)
-    return Served(run.id, int(run.meta.created_at), engine, tokenizer, limits)
+    return Served(run.id, int(run.meta.created_at), engine, tokenizer, limits, store)
 
 
 def _url(host: str, port: int, token: str | None) -> str:

@@ -1,5 +1,6 @@
 """Counts in Prometheus' text format, version 0.0.4."""
 
+import re
 from collections import Counter
 
 import psutil
@@ -8,8 +9,10 @@ from maquette.serving.engine import Engine
 
 PATHS = frozenset(
     {"/", "/health", "/metrics", "/openapi.json", "/v1/models", "/v1/completions"}
-    | {"/v1/chat/completions"}
+    | {"/v1/chat/completions", "/runs", "/api/runs"}
+    | {"/api/runs/{run_id}", "/api/runs/{run_id}/metrics"}
 )
+RUN = re.compile(r"^/api/runs/[^/]+")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -23,6 +26,7 @@ class Metrics:
 
     def count(self, method: str, path: str, status: int) -> None:
         """One more answer. Paths that we don't have are one, so that nobody can fill the memory."""
+        path = RUN.sub("/api/runs/{run_id}", path)
         path = path if path in PATHS else "other"
         self._requests[method if method in METHODS else "other", path, status] += 1
 
