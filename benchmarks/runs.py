@@ -38,6 +38,7 @@ from maquette.quantities import format_bytes
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run, Store
 from maquette.spec.load import load_spec, read_spec_text
+from maquette.spec.task import language
 from maquette.training.saving import SaveRhythm
 from maquette.worker.training import create_run
 
@@ -293,7 +294,7 @@ def _shapes(options: argparse.Namespace, console: Console) -> Iterator[tuple[str
 def _new_run(preset: str, store: Store, overrides: list[str]) -> Run:
     """A run of a preset, its data prepared: that is no part of any figure."""
     return create_run(
-        load_spec(preset, overrides), store, spec_text=read_spec_text(preset), command=["benchmark"]
+        language(load_spec(preset, overrides)), store, spec_text=read_spec_text(preset), command=["benchmark"]
     )
 
 

@@ -10,6 +10,7 @@ from maquette.runs.store import Checkpoint, Run, Store
 from maquette.spec import load
 from maquette.spec.checks import Problem
 from maquette.spec.schema import GPTModel, Spec
+from maquette.spec.task import AnySpec, language
 
 _FREE = ("context", "dropout")  # of the model's keys: what a run may have otherwise than its base
 
@@ -26,14 +27,15 @@ def load_spec(path: Path | str, overrides: Sequence[str], store: Store) -> Spec:
     """As `spec.load.load_spec`, with all that it takes over from a run. Raises SpecError."""
     found: list[_Base] = []
 
-    def problems(spec: Spec) -> list[Problem]:
+    def problems(parsed: AnySpec) -> list[Problem]:
+        spec = language(parsed)
         base = _find(spec, store)
         if not isinstance(base, _Base):
             return base
         found.append(base)
         return _problems(spec, base)
 
-    spec = load.load_spec(path, overrides, further=problems)
+    spec = language(load.load_spec(path, overrides, further=problems))
     return _inherited(spec, found[0]) if found else spec
 
 

@@ -10,6 +10,7 @@ from maquette.facts import DataFacts, SplitFacts
 from maquette.models.gpt import GPT
 from maquette.shapes import GPTShape
 from maquette.spec.load import load_spec, preset_names
+from maquette.spec.task import language
 
 TINY = GPTShape(
     vocabulary=300,
@@ -58,7 +59,7 @@ def test_parameters_are_those_of_the_model(shape: GPTShape) -> None:
 
 
 def test_gpt2_has_the_published_parameters() -> None:
-    spec = load_spec("gpt2")
+    spec = language(load_spec("gpt2"))
     data = SplitFacts(documents=1, tokens=10**9, bytes=4 * 10**9)
     facts = DataFacts(50257, {"text": {"train": data, "validation": data}})
     assert resolve(spec, facts).parameters["total"] == 124_439_808
@@ -66,7 +67,7 @@ def test_gpt2_has_the_published_parameters() -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_parameters_of_the_presets(name: str) -> None:
-    spec = load_spec(name)
+    spec = language(load_spec(name))
     data = SplitFacts(documents=1, tokens=10**7, bytes=10**7)
     splits = {"train": data, "validation": data}
     facts = DataFacts(
@@ -130,10 +131,10 @@ def test_bytes_of_the_optimizers() -> None:
     data = SplitFacts(documents=1, tokens=10**6, bytes=10**6)
     facts = DataFacts(256, {"stories": {"train": data, "validation": data}})
     adamw = resolve(
-        load_spec("stories", ["train.optimizer={kind: adamw}", "train.average=0"]), facts
+        language(load_spec("stories", ["train.optimizer={kind: adamw}", "train.average=0"])), facts
     )
-    muon = resolve(load_spec("stories", ["train.average=0"]), facts)
-    averaged = resolve(load_spec("stories", ["train.average=0.9"]), facts)
+    muon = resolve(language(load_spec("stories", ["train.average=0"])), facts)
+    averaged = resolve(language(load_spec("stories", ["train.average=0.9"])), facts)
     total = adamw.parameters["total"]
     matrices = adamw.parameters["attention"] + adamw.parameters["feed_forward"]
     assert adamw.costs.weights_bytes == adamw.costs.gradients_bytes == 4 * total

@@ -18,6 +18,7 @@ from maquette.spec.schema import (
     Spec,
     Train,
 )
+from maquette.spec.task import language
 
 
 def split(tokens: int) -> SplitFacts:
@@ -30,7 +31,7 @@ def facts(train: int = 100_000, validation: int = 10_000, vocabulary: int = 256)
 
 
 def build(text: str, data: DataFacts | None = None) -> Blueprint:
-    return resolve(parse_spec(f"name: a\n{text}", origin="spec"), data or facts())
+    return resolve(language(parse_spec(f"name: a\n{text}", origin="spec")), data or facts())
 
 
 class TestShape:
@@ -144,7 +145,7 @@ class TestRefusals:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_presets_resolve(name: str) -> None:
-    spec = load_spec(name)
+    spec = language(load_spec(name))
     data = DataFacts(
         getattr(spec.tokenizer, "vocabulary", 256),
         {

@@ -12,6 +12,7 @@ from maquette.blueprint.serial import from_json, to_json
 from maquette.errors import RunError
 from maquette.facts import DataFacts, SplitFacts
 from maquette.spec.load import load_spec
+from maquette.spec.task import language
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def blueprint() -> Blueprint:
     data = SplitFacts(documents=1, tokens=10**6, bytes=10**6)
     words = SplitFacts(documents=1, tokens=10**6, bytes=10**6, words=5)
     return resolve(
-        load_spec("stories", ["train.sample.prompt=Once, é"]),
+        language(load_spec("stories", ["train.sample.prompt=Once, é"])),
         DataFacts(256, {"stories": {"train": data, "validation": words}}),
     )
 

@@ -13,6 +13,7 @@ from maquette.models.gpt import GPT
 from maquette.models.loss import IGNORE
 from maquette.shapes import GPTShape
 from maquette.spec.load import load_spec, preset_names
+from maquette.spec.task import language
 from tests.models.small import GPT2, LLAMA, ODD, SHAPES, small_model
 
 
@@ -114,7 +115,7 @@ def test_tied_weights_are_one_tensor(shape: GPTShape) -> None:
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_parameters_are_those_of_the_blueprint(preset: str) -> None:
-    spec = load_spec(preset)
+    spec = language(load_spec(preset))
     tokens = 1_000_000
     held_out = SplitFacts(documents=1, tokens=tokens, bytes=tokens)
     vocabulary = getattr(spec.tokenizer, "vocabulary", 256)

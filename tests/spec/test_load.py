@@ -23,6 +23,7 @@ from maquette.spec.schema import (
     Spec,
     StoriesSource,
 )
+from maquette.spec.task import AnySpec, language
 
 
 def refusal(text: str, *overrides: str) -> str:
@@ -204,7 +205,7 @@ class TestOverrides:
     )
 
     def load(self, *overrides: str) -> Spec:
-        return parse_spec(self.TEXT, origin="x.yaml", overrides=overrides)
+        return language(parse_spec(self.TEXT, origin="x.yaml", overrides=overrides))
 
     def test_values_of_every_kind(self) -> None:
         spec = self.load(
@@ -242,7 +243,7 @@ class TestOverrides:
                          "data.sources.stories.dataset=a/b")  # fmt: skip
         assert spec.data.sources["stories"].kind == "hub"
         text = "train: {optimizer: {kind: muon, momentum: 0.9, weight_decay: 0.3}}"
-        spec = parse_spec(text, origin="x", overrides=["train.optimizer.kind=adamw"])
+        spec = language(parse_spec(text, origin="x", overrides=["train.optimizer.kind=adamw"]))
         assert spec.train.optimizer == AdamW(weight_decay=0.3)
 
     def test_a_default_kind_stays(self) -> None:
@@ -418,7 +419,7 @@ _OVERRIDES = st.builds(
 )
 
 
-def _refusal(load: Callable[[], Spec]) -> str:
+def _refusal(load: Callable[[], AnySpec]) -> str:
     """The message, or '' where the spec is sound."""
     try:
         load()

@@ -78,6 +78,7 @@ def _spec(
     from maquette.events import Started
     from maquette.loading import run_spec
     from maquette.spec.load import parse_spec, preset_names
+    from maquette.spec.task import language
 
     if Path(name).is_file() or name in preset_names() or Path(name).suffix in (".yaml", ".yml"):
         return common.load_spec(name, overrides, runs_dir), None, "auto"
@@ -86,7 +87,8 @@ def _spec(
         raise RunError(f"{run.path / 'meta.json'} holds no spec")
     spec = run_spec(run)
     if overrides:
-        spec = parse_spec(json.dumps(run.meta.spec), origin=run.id, overrides=overrides)
+        text = json.dumps(run.meta.spec)
+        spec = language(parse_spec(text, origin=run.id, overrides=overrides))
     started = next((event for _, event in run.events() if isinstance(event, Started)), None)
     return spec, started, started.device if started else run.meta.device
 

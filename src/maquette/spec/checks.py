@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
-from maquette.spec.schema import Data, DialoguesSource, GPTModel, Spec, Train
+from maquette.spec.image import ImageSpec
+from maquette.spec.parts import TrainPart
+from maquette.spec.schema import Data, DialoguesSource, GPTModel, Spec
+from maquette.spec.task import AnySpec
 
 
 class Problem(NamedTuple):
@@ -12,8 +15,10 @@ class Problem(NamedTuple):
     text: str
 
 
-def problems(spec: Spec) -> list[Problem]:
+def problems(spec: AnySpec) -> list[Problem]:
     """Every impossible combination in a spec; empty when it is sound."""
+    if isinstance(spec, ImageSpec):
+        return _train(spec.train)
     return [*_model(spec.model), *_data(spec.data), *_train(spec.train), *_objective(spec)]
 
 
@@ -75,7 +80,7 @@ def _data(data: Data) -> list[Problem]:
     ]
 
 
-def _train(train: Train) -> list[Problem]:
+def _train(train: TrainPart) -> list[Problem]:
     found: list[Problem] = []
     if train.steps is not None and train.epochs is not None:
         found.append(

@@ -14,7 +14,7 @@ from maquette.quantities import parse_count
 from maquette.spec import checks, fields
 from maquette.spec.document import Mark, Node, printable, resolve_scalar
 from maquette.spec.parts import Part
-from maquette.spec.schema import Spec
+from maquette.spec.task import FAMILIES, TASKS, AnySpec
 
 _MOST_SHOWN = 20
 
@@ -42,12 +42,12 @@ def refuse(messages: Iterable[tuple[Mark, str]]) -> SpecError:
     return SpecError("\n".join(lines))
 
 
-def schema_errors(errors: Sequence[ErrorDetails], root: Node) -> SpecError:
-    """What pydantic refused, for people."""
+def schema_errors(errors: Sequence[ErrorDetails], root: Node, whole: type[AnySpec]) -> SpecError:
+    """What pydantic refused of a spec that follows a schema, for people."""
     return refuse(
         (place.mark, _message(error, place))
         for error in errors
-        for place in [_place(error["loc"], root)]
+        for place in [_place(error["loc"], root, whole)]
         if not (error["loc"][-1] == "str" and _is_list(place.node))  # the list's own error follows
     )
 
@@ -72,14 +72,14 @@ def mark_of(names: Sequence[str], root: Node) -> Mark:
     return root.mark
 
 
-def _place(loc: Sequence[str | int], root: Node) -> _Place:
+def _place(loc: Sequence[str | int], root: Node, whole: type[AnySpec]) -> _Place:
     """Follow pydantic's location, which names union tags besides keys, through schema and tree."""
     path: list[str] = []
     node: Node | None = root
     mark = root.mark
-    annotation: Any = Spec
+    annotation: Any = whole
     part: type[Part] | None = None
-    others: dict[str, type[Part]] = {}
+    others: dict[str, type[Part]] = dict(TASKS)
     field: FieldInfo | None = None
     for step in loc:
         kinds = fields.parts(annotation)
@@ -107,6 +107,8 @@ def _place(loc: Sequence[str | int], root: Node) -> _Place:
 
 def _message(error: ErrorDetails, place: _Place) -> str:
     kind = error["type"]
+    if place.path in ("task", "model.family") and kind == "literal_error":
+        return _task_message(place)
     here = f"{place.path}={_shown(place.node)}" if place.path else "the spec"
     if kind == "extra_forbidden":
         return f"{here} is not a known key; {_known_keys(place)}"
@@ -168,7 +170,8 @@ def _known_keys(place: _Place) -> str:
         return f"did you mean {close[0]}?"
     knowing = [kind for kind, part in place.others.items() if key in fields.keys(part)]
     if knowing:
-        return f"kind: {' and '.join(knowing)} has it, kind: {fields.kind_of(place.part)} has not"
+        word, own = fields.discriminator(place.part), fields.kind_of(place.part)
+        return f"{word}: {' and '.join(knowing)} has it, {word}: {own} has not"
     return f"the keys here are {', '.join(known)}"
 
 
@@ -180,6 +183,20 @@ def _kind_message(place: _Place) -> str:
     close = difflib.get_close_matches(str(given.value), kinds, n=1, cutoff=0.5)
     repair = f"did you mean {close[0]}?" if close else f"it can be {', '.join(kinds)}"
     return f"{place.path}.kind={_shown(given)} is unknown; {repair}"
+
+
+def _task_message(place: _Place) -> str:
+    """A task that there isn't, or a model that another task has."""
+    here = f"{place.path}={_shown(place.node)}"
+    value = place.node.value if place.node is not None else None
+    if place.path == "task":
+        close = difflib.get_close_matches(str(value), TASKS, n=1, cutoff=0.5)
+        repair = f"did you mean {close[0]}?" if close else f"it can be {' or '.join(TASKS)}"
+        return f"{here} is unknown; {repair}"
+    families = {family: task for task, family in FAMILIES.items()}
+    if value in families:
+        return f"{here} is no model of this task; its task is {families[value]}"
+    return f"{here} is unknown; it can be {' or '.join(families)}"
 
 
 def _name_message(path: str, what: str, text: str) -> str:

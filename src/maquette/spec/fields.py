@@ -34,9 +34,14 @@ def keys(part: type[Part]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in part.model_fields.items()}
 
 
+def discriminator(part: type[Part]) -> str:
+    """The key that tells a part from others in its place: `kind`, or of a whole spec `task`."""
+    return "task" if "task" in part.model_fields else "kind"
+
+
 def kind_of(part: type[Part]) -> str:
-    """The `kind` (or family) that a part stands for; its class name where it has none."""
-    field = part.model_fields.get("kind")
+    """The `kind` (or task) that a part stands for; its class name where it has none."""
+    field = part.model_fields.get(discriminator(part))
     return str(get_args(field.annotation)[0]) if field is not None else part.__name__
 
 

@@ -13,24 +13,34 @@ from pydantic import ValidationError
 from maquette.errors import SpecError
 from maquette.spec import checks, explain, fields
 from maquette.spec.document import MAX_BYTES, Mark, Node, plain, printable, read_document
+from maquette.spec.image import CifarPart, ImageFolderSource, ParquetSource
+from maquette.spec.parts import WEIGHTS, Part
 from maquette.spec.schema import (
     DialoguesSource,
     FilesSource,
     NotesSource,
-    Source,
-    Spec,
     WikiTextSource,
 )
+from maquette.spec.task import AnySpec, spec_class, validate
 
+WITH_PATHS = (
+    FilesSource,
+    WikiTextSource,
+    NotesSource,
+    DialoguesSource,
+    CifarPart,
+    ImageFolderSource,
+    ParquetSource,
+)
 _PRESETS = resources.files("maquette.spec") / "presets"
 
 
-Checks = Callable[[Spec], list[checks.Problem]]
+Checks = Callable[[AnySpec], list[checks.Problem]]
 
 
 def load_spec(
     path: Path | str, overrides: Sequence[str] = (), *, further: Checks = lambda _: []
-) -> Spec:
+) -> AnySpec:
     """The spec in a file, or the preset of that name; a file wins.
 
     `overrides` are `key=value` with a dotted key and a YAML value. Relative paths become absolute:
@@ -73,7 +83,7 @@ def parse_spec(
     overrides: Sequence[str] = (),
     folder: Path | None = None,
     further: Checks = lambda _: [],
-) -> Spec:
+) -> AnySpec:
     """The spec in a text; errors begin with `origin:line`. Raises SpecError.
 
     Relative paths are made absolute from `folder`; without it they stay as they are. `further`
@@ -86,10 +96,12 @@ def parse_spec(
         raise SpecError(f"{root.mark}: a spec is a mapping of keys, such as `name: my-model`")
     for override in overrides:
         root = _override(root, override)
+    value = plain(root)
     try:
-        spec = Spec.model_validate(plain(root))
+        spec = validate(value)
     except ValidationError as error:
-        raise explain.schema_errors(error.errors(include_url=False), root) from None
+        errors = error.errors(include_url=False)
+        raise explain.schema_errors(errors, root, spec_class(value)) from None
     problems = checks.problems(spec)
     if not problems:
         spec = spec if folder is None else _with_absolute_paths(spec, root, folder)
@@ -174,7 +186,7 @@ def _set(node: Node, path: Sequence[str], value: Node, option: str, above: list[
 
 def _without_other_kinds(root: Node, path: Sequence[str], kind: str) -> Node:
     """Drop keys that belong to the kind that an override replaces: the new one can't know them."""
-    annotation: object = Spec
+    annotation: object = spec_class(plain(root))
     node: Node | None = root
     for key in path:
         inner = list(fields.parts(annotation).values())
@@ -190,11 +202,11 @@ def _without_other_kinds(root: Node, path: Sequence[str], kind: str) -> Node:
     return _set(root, path, replace(node, value=known), "", [])
 
 
-def _with_absolute_paths(spec: Spec, root: Node, folder: Path) -> Spec:
-    sources: dict[str, Source] = {}
+def _with_absolute_paths(spec: AnySpec, root: Node, folder: Path) -> AnySpec:
+    sources: dict[str, Part] = {}
     for name, source in spec.data.sources.items():
         changed: dict[str, str | list[str]] = {}
-        if isinstance(source, FilesSource | WikiTextSource | NotesSource | DialoguesSource):
+        if isinstance(source, WITH_PATHS):
             for field in ("path", "validation_path", "test_path"):
                 written: str | list[str] | None = getattr(source, field, None)
                 if written is not None:
@@ -207,10 +219,11 @@ def _with_absolute_paths(spec: Spec, root: Node, folder: Path) -> Spec:
         sources[name] = source.model_copy(update=changed)
     data = spec.data.model_copy(update={"sources": sources})
     train, run = spec.train, spec.train.from_run
-    if run is not None and (os.sep in run or run.startswith("~")):  # a path, not an id
+    if run is not None and (os.sep in run or run.startswith("~") or run.endswith(WEIGHTS)):
         path = _absolute(run, _base_of("train.from", root, folder))
         train = train.model_copy(update={"from_run": path})
-    return spec.model_copy(update={"data": data, "train": train})
+    changed_parts = {"data": data, "train": train}
+    return spec.model_copy(update=changed_parts)
 
 
 def _base_of(key: str, root: Node, folder: Path) -> Path:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+WEIGHTS = (".safetensors", ".pth", ".pt", ".bin")
+"""What the name of a file of weights ends in, where a run could stand."""
 Paths = str | Annotated[list[str], Field(min_length=1, max_length=1000)]
 
 

@@ -7,6 +7,20 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from maquette.spec import fields
+from maquette.spec.image import (
+    Augment,
+    Cifar10Source,
+    Cifar100Source,
+    ConvNeXtModel,
+    HubImagesSource,
+    ImageData,
+    ImageEvaluation,
+    ImageFolderSource,
+    ImageSpec,
+    ImageTrain,
+    ParquetSource,
+    ShapesSource,
+)
 from maquette.spec.load import preset_names, preset_text
 from maquette.spec.parts import AdamW, Checkpoints, Muon, Part, Schedule
 from maquette.spec.schema import (
@@ -27,7 +41,7 @@ from maquette.spec.schema import (
 )
 
 _SECTIONS: tuple[tuple[str, tuple[type[Part], ...]], ...] = (
-    ("The whole", (Spec,)),
+    ("A language model", (Spec,)),
     ("model", (GPTModel,)),
     ("tokenizer", (BytesTokenizer, BPETokenizer)),
     ("data", (Data,)),
@@ -48,6 +62,23 @@ _SECTIONS: tuple[tuple[str, tuple[type[Part], ...]], ...] = (
     ("train.evaluate", (Evaluation,)),
     ("train.sample", (Sampling,)),
     ("train.checkpoint", (Checkpoints,)),
+    ("An image classifier", (ImageSpec,)),
+    ("model of an image classifier", (ConvNeXtModel,)),
+    ("data of an image classifier", (ImageData,)),
+    (
+        "data.sources.NAME of an image classifier",
+        (
+            ShapesSource,
+            Cifar10Source,
+            Cifar100Source,
+            ImageFolderSource,
+            ParquetSource,
+            HubImagesSource,
+        ),
+    ),
+    ("train of an image classifier", (ImageTrain,)),
+    ("train.augment", (Augment,)),
+    ("train.evaluate of an image classifier", (ImageEvaluation,)),
 )
 
 _INTRODUCTION = """\
@@ -131,7 +162,7 @@ def _default(field: FieldInfo) -> str:
         kind = getattr(value, "kind", None)
         return f"`{{kind: {kind}}}`" if "kind" in type(value).model_fields else ""
     if isinstance(value, dict):
-        return "the built-in stories"
+        return f"the built-in {next(iter(value))}"
     if isinstance(value, float):
         return f"`{fields.number(value)}`"
     return f"`{json.dumps(value) if not isinstance(value, str) or not value else value}`"

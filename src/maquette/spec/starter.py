@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from maquette.errors import UsageError
+from maquette.spec import task
 from maquette.spec.load import preset_text
-from maquette.spec.schema import Spec
 
 SCHEMA_FILE = "maquette.schema.json"
 SCHEMA_COMMENT = "Written by `maquette schema`; it is safe to delete and to write again."
@@ -35,7 +35,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": SCHEMA_COMMENT,
-        **Spec.model_json_schema(),
+        **task.json_schema(),
     }
 
 
