@@ -70,6 +70,7 @@ def running(
     token: str | None = TOKEN,
     model: GPT | None = None,
     store: Store | None = None,
+    reads_dialogues: bool = True,
 ) -> Iterator[Live]:
     """Serve on a free port of 127.0.0.1; everything has ended afterwards."""
     limits = limits or Limits()
@@ -77,7 +78,15 @@ def running(
     engine = Engine(model, slots=limits.slots, queue=limits.queue)
     bound = listen("127.0.0.1", 0)
     port = bound.getsockname()[1]
-    served = Served(MODEL, 1_700_000_000, engine, BytesTokenizer(), limits, store or NO_RUNS)
+    served = Served(
+        MODEL,
+        1_700_000_000,
+        engine,
+        BytesTokenizer(),
+        limits,
+        store or NO_RUNS,
+        reads_dialogues=reads_dialogues,
+    )
     ready = threading.Event()
     app = create_app(served, Access("127.0.0.1", port, token))
     server = Server(app, limits, ready.set)

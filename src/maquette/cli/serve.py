@@ -107,6 +107,7 @@ def _token(host: str, token: str | None, no_auth: bool) -> str | None:
 
 
 def _load(store: "Store", run: "Run", saved: "Checkpoint", device: str) -> "Served":
+    from maquette.cli.chat import has_dialogues
     from maquette.loading import load_checkpoint_model
     from maquette.serving.app import Served
     from maquette.serving.engine import Engine
@@ -115,7 +116,15 @@ def _load(store: "Store", run: "Run", saved: "Checkpoint", device: str) -> "Serv
     limits = Limits()
     model, tokenizer, _ = load_checkpoint_model(run, saved, device=device)
     engine = Engine(model, slots=limits.slots, queue=limits.queue)
-    return Served(run.id, int(run.meta.created_at), engine, tokenizer, limits, store)
+    return Served(
+        run.id,
+        int(run.meta.created_at),
+        engine,
+        tokenizer,
+        limits,
+        store,
+        reads_dialogues=has_dialogues(run.meta.spec),
+    )
 
 
 def _url(host: str, port: int, token: str | None) -> str:

@@ -24,7 +24,8 @@ from maquette.serving.security import Access, App, Guard
 from maquette.serving.wire import ApiError, ChatRequest, CompletionRequest, Sampled, error_body
 from maquette.tokenizers.base import Tokenizer
 
-WELCOME = "maquette serves {model}: POST to /v1/chat/completions and /v1/completions\n"
+DROPPED = "maquette-dropped-messages"
+"""The header that tells how many messages were left out of a chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Served:
     limits: Limits = field(default_factory=Limits)
     store: Store = field(default_factory=Store)
     """The runs that the page of runs shows."""
+    reads_dialogues: bool = True
+    """Whether the model has read any, so that it answers and doesn't just go on."""
 
 
 def create_app(served: Served, access: Access) -> App:
@@ -65,11 +68,6 @@ def _routes(served: Served, metrics: Metrics) -> FastAPI:
     add_runs(api, served.store)
     add_pages(api)
 
-    @api.get("/", response_class=PlainTextResponse)
-    async def root() -> str:
-        """What this is."""
-        return WELCOME.format(model=served.name)
-
     @api.get("/health")
     async def health() -> Response:
         """Whether the model can answer."""
@@ -92,6 +90,7 @@ def _add_openai(api: FastAPI, served: Served) -> None:
         "created": served.created,
         "owned_by": "maquette",
         "context_length": context,
+        "reads_dialogues": served.reads_dialogues,
     }
 
     @api.get("/v1/models")
@@ -109,8 +108,12 @@ def _add_openai(api: FastAPI, served: Served) -> None:
     async def chat(request: Request, body: ChatRequest) -> Response:
         """The next turn of a dialogue."""
         _check_model(body.model, served)
-        jobs, tokens = await asyncio.to_thread(chat_jobs, body, tokenizer, context, limits)
-        return await _answer(request, body, served, jobs, tokens, ChatForm(tokenizer))
+        jobs, prompt = await asyncio.to_thread(chat_jobs, body, tokenizer, context, limits)
+        tokens = len(prompt.ids)
+        response = await _answer(request, body, served, jobs, tokens, ChatForm(tokenizer))
+        if prompt.dropped:
+            response.headers[DROPPED] = str(prompt.dropped)
+        return response
 
     @api.post("/v1/completions", response_model=None)
     async def completions(request: Request, body: CompletionRequest) -> Response:

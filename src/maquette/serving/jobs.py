@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from maquette.errors import UsageError
 from maquette.generation.batching import Request
+from maquette.generation.chat import Prompt, fit_chat
 from maquette.generation.text import TextStream
 from maquette.serving.engine import Job
 from maquette.serving.limits import Limits
@@ -18,17 +19,14 @@ COMPLETION_TOKENS = 16
 
 def chat_jobs(
     body: ChatRequest, tokenizer: Tokenizer, context: int, limits: Limits
-) -> tuple[list[Job], int]:
-    """The jobs of a chat, and its prompt's tokens. Raises ApiError."""
+) -> tuple[list[Job], Prompt]:
+    """The jobs of a chat, and what the model reads of it. Raises ApiError."""
     messages = [message.plain() for message in body.messages]
     if len(messages) > limits.messages:
         raise ApiError(400, f"at most {limits.messages} messages are read", param="messages")
     _check_characters([message["content"] for message in messages], limits, "messages")
-    try:
-        ids = chat.encode_chat(tokenizer, messages)
-    except UsageError as error:
-        raise ApiError(400, error.message, param="messages") from None
-    _check_context(ids, context, "messages")
+    prompt = _prompt(body, messages, tokenizer, context)
+    ids = prompt.ids
     # Unless told otherwise the answer may fill the window, and a little more than that.
     tokens = body.new_tokens or min(max(COMPLETION_TOKENS, context - len(ids)), limits.tokens)
     field = "max_completion_tokens" if body.max_completion_tokens else "max_tokens"
@@ -44,7 +42,28 @@ def chat_jobs(
         tokenizer=tokenizer,
         limits=limits,
         trim=True,
-    ), len(ids)
+    ), prompt
+
+
+def _prompt(
+    body: ChatRequest, messages: list[dict[str, str]], tokenizer: Tokenizer, context: int
+) -> Prompt:
+    """All that was said, or with `drop_oldest` what fits, as in the terminal. Raises ApiError."""
+    try:
+        chat.check_chat(tokenizer)
+    except UsageError as error:
+        raise ApiError(400, error.message, param="messages") from None
+    if not body.drop_oldest:
+        ids = chat.encode_chat(tokenizer, messages)
+        _check_context(ids, context, "messages")
+        return Prompt(ids, 0)
+    try:
+        answer = body.new_tokens or context
+        return fit_chat(tokenizer, messages, context=context, answer=answer)
+    except UsageError as error:
+        raise ApiError(
+            400, error.message, param="messages", code="context_length_exceeded"
+        ) from None
 
 
 def completion_jobs(

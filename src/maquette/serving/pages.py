@@ -2,24 +2,45 @@
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from pathlib import PurePath
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 HTML = "text/html; charset=utf-8"
-CSS = "text/css; charset=utf-8"
-SCRIPT = "text/javascript; charset=utf-8"
-SVG = "image/svg+xml"
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 # Address -> file.
-PAGES: dict[str, str] = {}
-# Name under /static/ -> type. Nothing else is served, so no name can lead elsewhere.
-STATIC = {
-    "base.css": CSS,
-    "icon.svg": SVG,
-    "theme.js": SCRIPT,
-}
+PAGES = {"/": "index.html"}
+# The names under /static/. Nothing else is served, so no name can lead elsewhere.
+STATIC = (
+    "api.js",
+    "base.css",
+    "chat.css",
+    "dom.js",
+    "exchange.js",
+    "icon.svg",
+    "main.js",
+    "message.js",
+    "notices.js",
+    "panels.js",
+    "sampling.js",
+    "session.js",
+    "sidebar.js",
+    "sse.js",
+    "store.js",
+    "text.js",
+    "theme.js",
+    "thread.js",
+    "tokens.js",
+    "tokenview.js",
+    "tree.js",
+)
 
 
 def add_pages(api: FastAPI) -> None:
@@ -33,7 +54,7 @@ def add_pages(api: FastAPI) -> None:
         """A style sheet, a script or a picture."""
         if name not in static:
             raise HTTPException(404)
-        return Response(static[name], headers={"content-type": STATIC[name]})
+        return Response(static[name], headers={"content-type": TYPES[PurePath(name).suffix]})
 
 
 def read(name: str) -> bytes:

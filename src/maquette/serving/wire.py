@@ -146,6 +146,8 @@ class ChatRequest(Sampled):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    drop_oldest: bool | None = None
+    """Ours: leave out the oldest messages where not all fit."""
 
     unsupported: ClassVar[dict[str, Sequence[Any]]] = {
         **Sampled.unsupported,
