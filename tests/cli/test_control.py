@@ -289,9 +289,10 @@ def test_what_stop_says_of_those_that_do_not_run(
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        out, err = printed(capsys, "stop", "quiet", "live", code=1)
+        out, err = printed(capsys, "stop", "quiet", "typo", "live", code=1)
         assert out == ""
         assert f"{quiet.id} is not running: it is stopped" in err
+        assert "there is no run 'typo'" in err
         assert f"{live.id}: stopped" in err
         assert live.state().status == "stopped"
     finally:

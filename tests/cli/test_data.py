@@ -44,7 +44,7 @@ def test_prepare_tells_what_there_is_and_that_it_is_used_again(
     assert lines[1][:3] == ["mine", "train", "4"]
     assert lines[2] == ["mine", "validation", "2", "15", "13", "1.00"]
     assert lines[3] == ["bytes", "tokenizer,", "256", "ids"]
-    assert "preparing mine, train" in first.err
+    assert "preparing data: mine, train" in first.err
     assert "prepared in" in first.err
     run("prepare", spec)
     again = capsys.readouterr()
@@ -126,9 +126,9 @@ def test_plain_progress_speaks_seldom(
         progress(Progress("tokens", "a", "train", 0, 0, 1, None))
         progress(Progress("tokens", "a", "train", 0, 0, 2, None))
     assert capsys.readouterr().err.splitlines() == [
-        "training the tokenizer",
-        "training the tokenizer: 2.00 KiB of about 4.00 KiB",
-        "preparing a, train",
+        "preparing data: training the tokenizer",
+        "preparing data: training the tokenizer: 2.00 KiB of about 4.00 KiB",
+        "preparing data: a, train",
     ]
 
 

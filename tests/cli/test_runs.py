@@ -202,10 +202,77 @@ def test_rm_refuses_a_live_run(store: Store, done: Run, capsys: Output) -> None:
     live = store.create("live", spec_text="")
     for queued, status in ((False, "running"), (True, "queued")):
         with Recorder(live, queued=queued):
-            _, err = printed(capsys, "rm", "-y", "done", "live", code=1)
+            out, err = printed(capsys, "rm", "-y", "live", "--json", code=1)
+        assert json.loads(out) == []
         assert f"{live.id} is {status}" in err
         assert "maquette stop" in err
-    assert done.path.exists()
+    assert [run.id for run in store.list()] == [live.id, done.id]
+
+
+def test_rm_deletes_those_that_it_can_and_names_the_rest(
+    store: Store, done: Run, failed: Run, capsys: Output
+) -> None:
+    live = store.create("live", spec_text="")
+    with Recorder(live):
+        arguments = ["rm", "-y", "nonsense", "done", "live", "failed", "--json"]
+        out, err = printed(capsys, *arguments, code=1)
+    assert [row["id"] for row in json.loads(out)] == [done.id, failed.id]
+    for words in ("no run 'nonsense'", f"{live.id} is running", f"removed {failed.id}"):
+        assert words in err
+    assert [run.id for run in store.list()] == [live.id]
+    assert "can't ask" not in printed(capsys, "rm", "nonsense", code=1)[1]  # for nothing
+
+
+@pytest.mark.parametrize("content", [None, "[", "3"])
+def test_a_run_without_its_meta_is_shown_and_can_be_deleted(
+    store: Store, done: Run, content: str | None, capsys: Output
+) -> None:
+    (done.path / "meta.json").unlink()
+    if content is not None:
+        (done.path / "meta.json").write_text(content)
+    damage = "meta.json is damaged" if content else "meta.json is missing"
+    out, _ = printed(capsys, "ps")
+    assert out.splitlines()[1].split()[:4] == [done.id, "completed,", "damaged", "6/6"]
+    out, _ = printed(capsys, "status", "done")
+    assert damage in out
+    assert f"`maquette rm {done.id}` deletes it" in out
+    assert printed_json(capsys, "status")["damage"] == damage
+    assert f"removed {done.id}" in printed(capsys, "rm", "-y", "done")[1]
+    assert store.list() == []
+
+
+def test_what_a_worker_does_before_it_trains(store: Store, capsys: Output) -> None:
+    run = store.create("live", spec_text="")
+    with Recorder(run) as recorder:
+        assert "  running: preparing data  " in printed(capsys, "ps")[0]
+        for doing in ("preparing data: a, train", "starting"):
+            recorder.tell(doing)
+            assert f"running: {doing}\n" in printed(capsys, "status")[0]
+            assert printed_json(capsys, "ps")[0]["doing"] == doing
+        recorder.begin(steps=9, tokens_per_step=1)
+        recorder.record(Started(0, 9, 1234, "cpu", "float32", False))
+        assert "status       running\n" in printed(capsys, "status")[0]
+        assert printed_json(capsys, "status")["doing"] is None
+    assert run.state().doing is None
+
+
+def test_commands_in_hints_name_a_run_of_another_folder(
+    store: Store, done: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.delenv("MAQUETTE_RUNS")
+    monkeypatch.chdir(tmp_path.parent)
+    option = ["--runs-dir", str(store.root)]
+    content = json.loads(done.state_path.read_text())
+    done.state_path.write_text(json.dumps({**content, "status": "running"}))
+    out, _ = printed(capsys, "status", *option)
+    assert f"`maquette resume {done.path}` goes on" in out
+    _, err = printed(capsys, "stop", "done", *option, code=1)
+    assert f"`maquette resume {done.path}` goes on" in err
+    _, err = printed(capsys, "status", "zzz", *option, code=1)
+    assert f"`maquette ps -a --runs-dir {store.root}`" in err
+    _, err = printed(capsys, "ps", "--runs-dir", f"{tmp_path}/none")
+    assert f"`maquette train SPEC --runs-dir {tmp_path}/none`" in err
+    assert main(["status", str(done.path)]) == 0  # what was told works
 
 
 def test_an_unreadable_runs_folder(tmp_path: Path, capsys: Output) -> None:

@@ -1,34 +1,34 @@
 """What train and demo say at the end; the training itself is replayed."""
 
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Literal
 
 import pytest
 
 from maquette.cli import main, train
 from maquette.events import Event, Finished, Sampled
+from maquette.runs.recorder import Recorder
+from maquette.runs.store import Run, Store
+from maquette.worker.signals import StopOnSignal
 
 
 @pytest.fixture
 def replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Event]:
     """The events that the next command sees."""
     events: list[Event] = []
-    place = tmp_path / "runs"
-    run = SimpleNamespace(
-        meta=SimpleNamespace(spec={}),
-        id="a-b-c",
-        path=place / "a-b-c",
-        checkpoints_path=place / "a-b-c" / "checkpoints",
-    )
+    run = Run(tmp_path / "runs" / "a-b-c")
+    with Recorder(Run(Store(run.path.parent).create("a", spec_text="").path.rename(run.path))):
+        pass
 
-    def work(_: object, **__: object) -> Iterator[Event]:
+    def work(*_: object, **__: object) -> Iterator[Event]:
         yield from events
 
     monkeypatch.delenv("MAQUETTE_RUNS", raising=False)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(train, "_create", lambda *_, **__: run)
     monkeypatch.setattr(train, "_work", work)
@@ -69,7 +69,7 @@ def test_a_demo_that_was_stopped_claims_no_last_step(
     replay: list[Event], capfd: pytest.CaptureFixture[str]
 ) -> None:
     replay += end(7, "stopped")
-    assert main(["demo"]) == 0
+    assert main(["demo"]) == 130
     out, err = capfd.readouterr()
     assert out == ""
     assert "stopped before the end; a-b-c has what it learned so far" in err
@@ -83,6 +83,7 @@ def test_the_next_command_finds_a_run_in_another_folder(
 ) -> None:
     replay += end(9, "early_stop")
     place = str(tmp_path / "runs")
+    monkeypatch.chdir("/")
     assert main(["train", "demo", "--runs-dir", place]) == 0
     out, err = capfd.readouterr()
     assert out == "a-b-c\n"
@@ -110,10 +111,48 @@ def test_a_name_that_no_device_has(
 def test_ctrl_c_says_how_to_go_on(
     replay: list[Event], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: object, **__: object) -> Iterator[Event]:
+    def interrupted(*_: object, **__: object) -> Iterator[Event]:
         yield Sampled(0, "", "")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "_work", interrupted)
     assert main(["train", "demo"]) == 130
     assert "maquette resume a-b-c" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_exit_code_of_a_training_that_was_stopped_names_the_signal(
+    replay: list[Event],
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(_: object, stop: StopOnSignal, **__: object) -> Iterator[Event]:
+        stop.patient = True
+        with stop:
+            signal.raise_signal(number)
+            assert stop()
+            yield Finished(7, "stopped")
+
+    monkeypatch.setattr(train, "_work", stopped)
+    assert main(["train", "demo"]) == 128 + number
+    out, err = capfd.readouterr()
+    assert out == "a-b-c\n"
+    assert "maquette resume a-b-c" in err
+
+
+def test_a_new_run_that_is_interrupted_before_it_began_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MAQUETTE_RUNS", str(tmp_path))
+    run = Store().create("tiny", spec_text="")
+
+    def interrupted(*_: object, **__: object) -> Iterator[Event]:
+        yield from ()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_create", lambda *_, **__: run)
+    monkeypatch.setattr(train, "_work", interrupted)
+    assert main(["train", "demo"]) == 130
+    assert capfd.readouterr().err == f"interrupted before it began: {run.id} is removed\n"
+    assert list(tmp_path.iterdir()) == []

@@ -96,7 +96,7 @@ def test_from_the_queue_to_the_end(run: Run, play: Play, capsys: Output) -> None
                 ticket.work()
                 recorder.leave_queue()
                 yield
-                run.blueprint_path.write_text("{}")
+                recorder.tell("starting")
                 yield
                 recorder.begin(steps=4, tokens_per_step=64)
                 recorder.record(Started(0, 4, 1234, "cpu", "float32", False))
@@ -193,7 +193,7 @@ def test_a_worker_that_is_killed(
         finally:
             process.kill()
     assert "1/9  11%  lost" in frame(terminal)
-    assert "lost: its worker is gone" in capsys.readouterr().err
+    assert "lost: its process was killed" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_the_watching_only(run: Run, play: Play, capsys: Output) -> None:

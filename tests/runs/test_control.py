@@ -16,7 +16,14 @@ import pytest
 from maquette.errors import CheckpointError, RunError
 from maquette.runs import control
 from maquette.runs.control import ask_to_stop, refuse_live, start_worker, starting_point, stop
-from maquette.runs.process import start_time, this_process
+from maquette.runs.process import (
+    Process,
+    describe,
+    process_of,
+    read_holder,
+    start_time,
+    this_process,
+)
 from maquette.runs.state import Change
 from maquette.runs.store import Run, Store
 from tests.runs.conftest import save, train
@@ -28,6 +35,7 @@ from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run
 
 manner, folder = sys.argv[1:3]
+inherited = int(sys.argv[sys.argv.index("--lock") + 1])
 if manner == "dies":
     sys.exit("no room for another one")
 
@@ -37,8 +45,9 @@ def end(*_):
 deaf = manner == "deaf"
 signal.signal(signal.SIGTERM, signal.SIG_IGN if deaf else end)
 signal.signal(signal.SIGINT, signal.SIG_IGN if deaf else end)
+run = Run(Path(folder))
 try:
-    with Recorder(Run(Path(folder)), queued=manner == "queued"):
+    with Recorder(run, queued=manner == "queued", lock=run.lock(inherited)):
         while True:
             time.sleep(0.02)
 except KeyboardInterrupt:
@@ -58,7 +67,7 @@ class Workers:
 
         def popen(command: list[str], **settings: object) -> "subprocess.Popen[bytes]":
             assert command[1:3] == ["-m", "maquette.worker"]
-            script = [sys.executable, "-c", WORKER, manner, command[3]]
+            script = [sys.executable, "-c", WORKER, manner, *command[3:]]
             self.started.append(true_popen(script, **settings))  # type: ignore[call-overload]
             return self.started[-1]
 
@@ -107,8 +116,11 @@ def test_a_recycled_id_of_the_last_worker_is_not_taken_for_the_new_one(
     run: Run, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(run)
-    true_time = start_time
-    monkeypatch.setattr(control, "start_time", lambda pid: f"{true_time(pid)} and no other")
+
+    def at_another_time(pid: int) -> Process:
+        return dataclasses.replace(process_of(pid), started="at another time")
+
+    monkeypatch.setattr(control, "process_of", at_another_time)
     monkeypatch.setattr(control, "_APPEAR_SECONDS", 1.0)
     with pytest.raises(RunError, match="did not start"):  # the id fits, the time doesn't
         workers.start(run)
@@ -235,6 +247,75 @@ def test_a_run_whose_worker_is_just_starting_is_waited_for(
     alone = Store(run.path.parent).create("alone", spec_text="")
     with pytest.raises(RunError, match="has no worker"):
         stop(alone)
+
+
+def test_the_second_of_two_who_start_a_worker_is_told_of_it_at_once(
+    run: Run, workers: Workers
+) -> None:
+    worker = workers.start(run)
+    with pytest.raises(RunError, match=f"is being worked on by process {worker.pid} on "):
+        workers.start(run)
+    assert len(workers.started) == 1  # no second one was begun
+    stop(run)
+
+
+def test_the_worker_is_named_and_the_run_queued_before_it_says_anything(
+    run: Run, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(_: object, worker: "subprocess.Popen[bytes]", __: object) -> bool:
+        seen.append((Run(run.path).state().status, read_holder(run.lock_path), worker.pid))
+        raise KeyboardInterrupt
+
+    maker = dataclasses.replace(this_process(), started="1")
+    run.lock_path.write_text(describe(maker))  # it would be lost
+    monkeypatch.setattr(control, "_appears", look)
+    with pytest.raises(KeyboardInterrupt):
+        workers.start(run, "deaf")
+    ((status, holder, pid),) = seen
+    assert status == "queued"
+    assert holder is not None
+    assert holder.pid == pid
+
+
+@pytest.mark.parametrize("manner", ["works", "deaf"])
+def test_whatever_interrupts_a_start_ends_the_worker(
+    run: Run, workers: Workers, monkeypatch: pytest.MonkeyPatch, manner: str
+) -> None:
+    if manner == "deaf":
+        monkeypatch.setattr(control, "_KILL_AFTER_SECONDS", 0.2)
+
+    def interrupted(run: Run, worker: object, process: Process) -> bool:
+        while run.stored_state().process != process:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(control, "_appears", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        workers.start(run, manner)
+    assert workers.started[0].returncode is not None
+    assert run.state().status == ("stopped" if manner == "works" else "lost")
+    run.remove()  # at once: nobody holds its lock
+
+
+def test_a_run_that_was_moved_while_its_worker_started(
+    run: Run, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(run)
+    place = run.path.with_name("moved")
+
+    def moved(run: Run, worker: "subprocess.Popen[bytes]", _: object) -> bool:
+        run.path.rename(place)
+        return bool(worker.wait()) and False
+
+    monkeypatch.setattr(control, "_appears", moved)
+    with pytest.raises(RunError, match=f"the folder of {run.id} was moved to {place}"):
+        workers.start(run)
+    assert not run.path.exists()
+    there = Run(place)
+    assert there.state().status == "completed"  # as it was: nobody has begun on it
+    assert f"{run.id} was moved to {place}" in there.log_path.read_text()
 
 
 def test_where_a_run_goes_on_from(store: Store, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Locks and process identity, with real processes."""
 
 import dataclasses
+import errno
 import os
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pytest
 from maquette.errors import RunError
 from maquette.runs.process import (
     WorkerLock,
+    describe,
     is_held,
     process_from,
+    process_of,
     read_holder,
     start_time,
     this_process,
@@ -110,6 +113,54 @@ def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
         os.close(handle)
     os.waitpid(child, 0)
     assert not held
+
+
+def test_a_lock_that_cannot_be_written_in_is_held_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space")
+
+    path = tmp_path / "worker.lock"
+    path.write_text(describe(dataclasses.replace(this_process(), started="1")))
+    monkeypatch.setattr(os, "pwrite", full)
+    with WorkerLock(path):
+        assert is_held(path)
+        assert read_holder(path) is None
+        with pytest.raises(RunError, match="worked on by another process"):
+            WorkerLock(path).acquire()
+
+
+def test_a_process_goes_on_holding_the_lock_that_it_inherited(tmp_path: Path) -> None:
+    path = tmp_path / "worker.lock"
+    lock = WorkerLock(path)
+    lock.acquire()
+    code = HOLD.replace("(Path(sys.argv[1]))", "(Path(sys.argv[1]), int(sys.argv[2]))")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path), str(lock.handle)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=(lock.handle,),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    lock.release()
+    assert is_held(path)
+    assert read_holder(path) == process_of(holder.pid)
+    holder.kill()
+    holder.communicate()
+    assert not is_held(path)
+
+
+def test_where_a_lock_has_gone(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with WorkerLock(tmp_path / "old" / "worker.lock") as lock:
+        assert lock.folder() == tmp_path / "old"
+        (tmp_path / "old").rename(tmp_path / "new")
+        assert lock.folder() == tmp_path / "new"
+        (tmp_path / "new" / "worker.lock").unlink()
+        assert lock.folder() is None
 
 
 def test_a_lock_in_a_missing_folder(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -173,6 +174,37 @@ with Recorder(Run(Path(sys.argv[1]))) as recorder:
     print("at work", flush=True)
     time.sleep(60)
 """
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the folder in /proc")
+@pytest.mark.parametrize("how", ["goes on", "finishes", "stops"])
+def test_a_run_that_is_moved_under_its_worker_ends_where_it_is_now(run: Run, how: str) -> None:
+    place = run.path.with_name("moved")
+    recorder = Recorder(run).__enter__()
+    recorder.begin(steps=9, tokens_per_step=64)
+    recorder.record(step(1))
+    run.path.rename(place)
+    error = {"goes on": OSError(2, "gone"), "finishes": None, "stops": KeyboardInterrupt()}[how]
+    if how == "stops":
+        recorder.__exit__(KeyboardInterrupt, error, None)
+    else:
+        with pytest.raises(RunError, match=f"was moved to {place}, and so its worker"):
+            recorder.__exit__(type(error) if error else None, error, None)
+    assert not run.path.exists()
+    state = Run(place).state()
+    assert state.status == ("stopped" if how == "stops" else "failed")
+    assert how == "stops" or (state.error is not None and str(place) in state.error.message)
+
+
+def test_a_run_that_was_deleted_under_its_worker_stays_deleted(run: Run) -> None:
+    recorder = Recorder(run).__enter__()
+    shutil.rmtree(run.path)
+    with pytest.raises(RunError, match=f"{run.id} is gone: its folder was deleted"):
+        recorder.__exit__(None, None, None)
+    assert not run.path.exists()
+    with pytest.raises(RunError, match="can't lock"):
+        Recorder(run).__enter__()
+    assert not run.path.exists()
 
 
 def test_a_killed_worker_leaves_a_lost_run_that_goes_on(run: Run) -> None:

@@ -1,6 +1,7 @@
 """Runs on disk: made, found, listed, read when damaged, rewound, pruned, removed."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from maquette.errors import CheckpointError, RunError
+from maquette.runs.process import describe, this_process
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run, Store
 from tests.runs.conftest import save, train
@@ -34,7 +36,7 @@ def test_a_new_run_has_its_layout(store: Store, monkeypatch: pytest.MonkeyPatch)
     finally:
         os.umask(before)
     assert sorted(path.name for path in run.path.iterdir()) == [
-        "checkpoints", "meta.json", "samples", "spec.yaml", "state.json",
+        "checkpoints", "meta.json", "samples", "spec.yaml", "state.json", "worker.lock",
     ]  # fmt: skip
     assert stat.S_IMODE(run.path.stat().st_mode) == 0o755
     assert stat.S_IMODE(run.state_path.stat().st_mode) == 0o644
@@ -180,10 +182,39 @@ def test_a_worker_that_is_gone_is_lost(run: Run) -> None:
         assert run.state().status == "running"
 
 
-def test_a_queued_run_whose_worker_never_came(run: Run) -> None:
-    meta = json.loads((run.path / "meta.json").read_text())
-    (run.path / "meta.json").write_text(json.dumps({**meta, "created_at": time.time() - 3600}))
-    assert Run(run.path).state().status == "lost"
+def test_a_queued_run_is_lost_once_nobody_is_there_to_begin_on_it(run: Run) -> None:
+    maker = this_process()
+    assert run.state().status == "queued"
+    run.lock_path.write_text(describe(dataclasses.replace(maker, started="1")))
+    assert run.state().status == "lost"
+    with run.lock():  # whoever starts a worker holds the lock for it
+        assert run.state().status == "queued"
+    run.lock_path.write_text("")
+    assert run.state().status == "lost"
+
+
+def test_a_queued_run_of_another_machine_has_a_minute(run: Run) -> None:
+    there = dataclasses.replace(this_process(), boot="another", host="elsewhere")
+    run.lock_path.write_text(describe(there))
+    assert run.state().status == "queued"
+    for hour in (-3600, 3600):  # or a clock that was set back
+        meta = json.loads((run.path / "meta.json").read_text())
+        meta["created_at"] = time.time() + hour
+        (run.path / "meta.json").write_text(json.dumps(meta))
+        assert Run(run.path).state().status == "lost"
+
+
+def test_what_a_person_types_to_name_a_run(
+    run: Run, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MAQUETTE_RUNS", raising=False)
+    monkeypatch.chdir(store.root.parent)
+    assert run.name == run.id
+    monkeypatch.chdir("/")
+    assert run.name == str(run.path)
+    monkeypatch.setenv("MAQUETTE_RUNS", str(store.root))
+    assert run.name == run.id
+    assert Run(Path("/my runs/a")).name == "'/my runs/a'"
 
 
 def test_checkpoints(run: Run) -> None:

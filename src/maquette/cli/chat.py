@@ -73,7 +73,7 @@ def chat(
     if not has_dialogues(found.meta.spec):
         say(
             f"note: {found.id} has never read a dialogue, so it goes on with text rather than"
-            f" answers;\n  `maquette train chat-tune --set train.from={found.id}` teaches it"
+            f" answers;\n  `maquette train chat-tune --set train.from={found.name}` teaches it"
         )
     typed = once is None and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
     session = Session(

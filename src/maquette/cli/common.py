@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from maquette.runs.store import Store
+    from maquette.runs.store import Run, Store
     from maquette.spec.schema import Spec
 
 # The panels of `maquette --help`.
@@ -60,6 +60,28 @@ def open_store(runs_dir: Path | None) -> "Store":
     from maquette.runs.store import Store
 
     return Store(runs_dir)
+
+
+def find_runs(names: "Sequence[str]", runs_dir: Path | None) -> "tuple[list[Run], bool]":
+    """The runs of these names, each once, and whether there was a name of none: that is told."""
+    from maquette.errors import RunError
+
+    store = open_store(runs_dir)
+    runs, failed = {}, False
+    for name in names:
+        try:
+            run = store.find(name)
+        except RunError as error:
+            print_error(error.message, error.hint)
+            failed = True
+        else:
+            runs[run.path] = run
+    return list(runs.values()), failed
+
+
+def stdin_is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()  # None: closed before Python began
 
 
 def load_spec(spec: str, overrides: "Sequence[str]", runs_dir: Path | None = None) -> "Spec":

@@ -33,10 +33,8 @@ def stop(
     from maquette.cli.runs import summary
     from maquette.runs.control import ask_to_stop
 
-    store = common.open_store(runs_dir)
-    runs = list({run.path: run for run in map(store.find, names)}.values())
+    runs, failed = common.find_runs(names, runs_dir)
     endings: list[Ending] = []
-    failed = False
     for run in runs:  # all are asked before any is waited for
         try:
             queued = run.state().status == "queued"
@@ -89,7 +87,7 @@ def resume(
 
     run = common.open_store(runs_dir).find(name)
     refuse_live(run)
-    with run.lock():
+    with run.lock() as lock:
         found = starting_point(run, checkpoint or "latest")
         for damage in found.passed_over if found else ():
             common.say(f"passed over: {damage}")
@@ -99,10 +97,10 @@ def resume(
             _check_unfinished(run, found, chosen=checkpoint is not None)
         elif not detach:
             _prepare(run)
-    step = found.step if found else 0
-    common.say(f"{run.id} goes on {f'from step {step}' if step else 'from its start'}")
-    which = found.step if found else "latest"
-    carry_out(run, detach=detach, queue=queue, checkpoint=which, runs_dir=runs_dir, as_json=as_json)
+        step = found.step if found else 0
+        common.say(f"{run.id} goes on {f'from step {step}' if step else 'from its start'}")
+        which = found.step if found else "latest"
+        carry_out(run, detach=detach, queue=queue, checkpoint=which, lock=lock, as_json=as_json)
 
 
 def _check_options(
@@ -120,7 +118,8 @@ def _check_options(
         )
     if checkpoint is not None and not re.fullmatch(r"best|latest|[0-9]+", checkpoint):
         raise UsageError(
-            f"--checkpoint {checkpoint!r} is none", hint="use best, latest or the number of a step"
+            f"--checkpoint {checkpoint!r} names no checkpoint",
+            hint="use best, latest or the number of a step",
         )
 
 
@@ -138,7 +137,7 @@ def _extend(
     if found is None:
         raise CheckpointError(
             f"{run.id} has no checkpoint that more steps could be added to",
-            hint=f"`maquette resume {run.id}` without them begins it at the start",
+            hint=f"`maquette resume {run.name}` without them begins it at the start",
         )
     _prepare(run)  # first: an extension is not to stay behind from a resume that can't be
     blueprint = _blueprint(run)

@@ -131,7 +131,7 @@ def preparing() -> Iterator[Callable[["Progress"], None]]:
     tasks: dict[str, rich.TaskID] = {}
 
     def show(progress: "Progress") -> None:
-        title = _title(progress)
+        title = str(progress)
         if title not in tasks:
             bar.start()  # not before there is something to tell
             for task in tasks.values():
@@ -154,7 +154,7 @@ class _PlainProgress:
         self._title, self._said_at = "", 0.0
 
     def __call__(self, progress: "Progress") -> None:
-        title, now = _title(progress), time.monotonic()
+        title, now = str(progress), time.monotonic()
         if title == self._title and now - self._said_at < _PLAIN_SECONDS:
             return
         read = ""
@@ -164,14 +164,6 @@ class _PlainProgress:
             read = f": {format_bytes(progress.bytes)}{of}"
         common.say(f"{title}{read}")
         self._title, self._said_at = title, now
-
-
-def _title(progress: "Progress") -> str:
-    if progress.stage == "waiting":
-        return "waiting for another process that prepares the same data"
-    if progress.stage == "tokenizer":
-        return "training the tokenizer"
-    return f"preparing {progress.source}, {progress.split}"
 
 
 def _prepare(spec: str, overrides: list[str] | None) -> tuple["Prepared", float]:

@@ -1,6 +1,5 @@
 """ps, status, rm: the runs on disk."""
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,13 +47,13 @@ def ps(
         common.print_json([summary(run, state) for run, state in states])
         return
     if not runs:
-        common.say(f"no runs in {store.root} yet; `maquette train SPEC` starts one")
+        common.say(f"no runs in {store.root} yet; `maquette train SPEC{store.option}` starts one")
         return
     rows = [_row(run, state, time.time()) for run, state in states]
     headers = ("run", "status", "step", "loss", "validation", "tokens/s", "left", "age", "device")
     print_columns(headers, rows, left=2, width=terminal_width())
     if len(states) < len(runs):
-        common.say(f"{len(runs) - len(states)} older ones: `maquette ps --all`")
+        common.say(f"{len(runs) - len(states)} older ones: `maquette ps --all{store.option}`")
 
 
 def status(name: RunName = "latest", as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -79,25 +78,37 @@ def rm(
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Delete runs with everything in them. A live run is refused."""
-    store = common.open_store(runs_dir)
-    runs = list({run.path: run for run in map(store.find, names)}.values())
+    """Delete runs with everything in them. A live run is refused, the others are deleted."""
+    runs, failed = common.find_runs(names, runs_dir)
+    ended = []
     for run in runs:
-        state = run.state()
-        if state.status in ("queued", "running"):
-            raise RunError(
-                f"{run.id} is {state.status}", hint=f"`maquette stop {run.id}` ends it first"
-            )
-    if not yes:
-        if not sys.stdin.isatty():
+        status = run.state().status
+        if status in ("queued", "running"):
+            hint = f"`maquette stop {run.name}` ends it first"
+            common.print_error(f"{run.id} is {status}", hint)
+            failed = True
+        else:
+            ended.append(run)
+    if ended and not yes:
+        if not common.stdin_is_terminal():
             raise UsageError("can't ask here: stdin is not a terminal", hint="add --yes to delete")
-        listed = ", ".join(run.id for run in runs)
+        listed = ", ".join(run.id for run in ended)
         typer.confirm(f"Delete {listed} with all checkpoints?", abort=True, err=True)
-    for run in runs:
-        run.remove()
-        common.say(f"removed {run.id}")
+    removed = []
+    for run in ended:
+        try:
+            run.remove()
+        except RunError as error:
+            common.print_error(error.message, error.hint)
+            failed = True
+        else:
+            removed.append(run)
+            common.say(f"removed {run.id}")
     if as_json:
-        common.print_json([{"id": run.id, "path": str(run.path), "removed": True} for run in runs])
+        rows = [{"id": run.id, "path": str(run.path), "removed": True} for run in removed]
+        common.print_json(rows)
+    if failed:
+        raise typer.Exit(1)
 
 
 def summary(run: "Run", state: "State") -> dict[str, Any]:
@@ -107,6 +118,7 @@ def summary(run: "Run", state: "State") -> dict[str, Any]:
         "path": str(run.path),
         "created_at": run.meta.created_at,
         "kind": run.meta.kind,
+        "damage": run.damage,
         **state.to_json(),
         "elapsed_seconds": state.elapsed_seconds(time.time()),
     }
@@ -141,11 +153,21 @@ def _row(run: "Run", state: "State", now: float) -> list[Cell]:
         common.ago(now - run.meta.created_at),
         state.device or run.meta.device,
     ]
-    return [Cell(run.id), Cell(state.status, COLOURS[state.status]), *map(Cell, texts)]
+    return [Cell(run.id), _status_cell(run, state), *map(Cell, texts)]
+
+
+def _status_cell(run: "Run", state: "State") -> Cell:
+    """The status, with what a worker is at before it trains, and whether the run is damaged."""
+    doing = f": {state.doing}" if state.status == "running" and state.doing else ""
+    damaged = ", damaged" if run.damage else ""
+    return Cell(f"{state.status}{doing}{damaged}", "red" if damaged else COLOURS[state.status])
 
 
 def _status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
-    pairs = [("run", Cell(run.id)), ("status", Cell(state.status, COLOURS[state.status]))]
+    pairs = [("run", Cell(run.id)), ("status", _status_cell(run, state))]
+    if run.damage:
+        pairs.append(("damage", Cell(run.damage, "red")))
+        pairs.append(("", Cell(f"`maquette rm {run.name}` deletes it")))
     pairs += [(label, Cell(value)) for label, value in _status_rows(run, state) if value]
     if state.error is not None:
         pairs.append(("error", Cell(state.error.message, "red")))
@@ -156,7 +178,7 @@ def _status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
         pairs.append(("error", Cell(lost["cause"], "red")))
         step = lost["resume_from_step"]
         start = f"from step {step}" if step is not None else "from its start: it has no checkpoint"
-        pairs.append(("", Cell(f"`maquette resume {run.id}` goes on {start}")))
+        pairs.append(("", Cell(f"`maquette resume {run.name}` goes on {start}")))
     return pairs
 
 
@@ -277,26 +299,16 @@ def _clock(at: float) -> str:
 
 def _loss_of_worker(run: "Run", state: "State") -> dict[str, Any]:
     """What can be told of a worker that is gone without a word, and where to go on from."""
-    from maquette.runs.process import boot_id
+    from maquette.runs.control import why_lost
 
     heard_at = state.heartbeat_at
     ago = f", last heard of {common.ago(time.time() - heard_at)} ago" if heard_at else ""
-    if state.process is None:
-        cause = f"no worker ever took it up{ago}"
-    elif state.process.elsewhere():
-        cause = f"nothing comes from {state.process.host} any more{ago}"
-    elif state.process.boot != boot_id():
-        cause = f"the machine was restarted since{ago}"
-    elif state.process.lives():  # only its lock is gone
-        cause = f"{state.process} has let go of it{ago}"
-    else:
-        cause = f"its process was killed, perhaps for lack of memory{ago}"
     checkpoints = run.checkpoints()
     return {
-        "cause": cause,
+        "cause": why_lost(state) + ago,
         "last_heard_at": heard_at,
         "resume_from_step": checkpoints[-1].step if checkpoints else None,
-        "next": f"maquette resume {run.id}",
+        "next": f"maquette resume {run.name}",
     }
 
 

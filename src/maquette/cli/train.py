@@ -1,6 +1,5 @@
 """train and demo: a spec becomes a run, with a live view of it."""
 
-import os
 import re
 import shlex
 import shutil
@@ -13,12 +12,14 @@ import typer
 
 from maquette.cli import common
 from maquette.cli.common import Device, Overrides, RunsDir, SpecName
-from maquette.errors import DeviceError
+from maquette.errors import DeviceError, RunError
 from maquette.events import Finished, Sampled
 
 if TYPE_CHECKING:
     from maquette.events import Event
+    from maquette.runs.process import WorkerLock
     from maquette.runs.store import Run
+    from maquette.worker.signals import StopOnSignal
 
 Detach = Annotated[
     bool, typer.Option("--detach", "-d", help="In the background: closing the shell ends nothing.")
@@ -36,10 +37,14 @@ def train(
     queue: Queue = False,
     runs_dir: RunsDir = None,
 ) -> None:
-    """Train a model; prints the run's id. Ctrl-C ends it after the step, with a checkpoint."""
+    """Train a model; prints the run's id. Ctrl-C ends it after the step, with a checkpoint.
+
+    Exit code 0 only if it came to its end; stopped by a signal, it is 128 and the signal's number:
+    130 after Ctrl-C, 143 after SIGTERM (`maquette stop`).
+    """
     create = _create_unprepared if detach else _create
     run = create(spec, overrides or [], device=device, runs_dir=runs_dir)
-    carry_out(run, detach=detach, queue=queue, runs_dir=runs_dir)
+    carry_out(run, detach=detach, queue=queue, new=True)
 
 
 def carry_out(
@@ -47,60 +52,92 @@ def carry_out(
     *,
     detach: bool,
     queue: bool,
+    new: bool = False,
     checkpoint: int | str = "latest",
-    runs_dir: Path | None = None,
+    lock: "WorkerLock | None" = None,
     as_json: bool = False,
 ) -> None:
     """Work on a run, here and shown live or in the background, and say what comes next.
 
     Prints its id, or its state as JSON: in the background as soon as its worker has it, here at
-    the end.
+    the end. A `new` run that is interrupted before it has begun is removed. `lock` is the run's, if
+    it is taken already.
     """
-    program, name = _program(), _name(run, runs_dir)
     if detach:
-        from maquette.runs.control import start_worker
-
-        options = ["--queue"] if queue else []
-        try:
-            start_worker(run, *options, "--checkpoint", str(checkpoint))
-        except KeyboardInterrupt:
-            common.say(f"{run.id} may have its worker already; `{program} stop {name}` ends it")
-            raise
+        _start(run, queue=queue, new=new, checkpoint=checkpoint, lock=lock)
         _print(run, as_json=as_json)
+        program = _program()
         common.say("in the queue for its device" if queue else "training in the background")
-        common.say(f"  {program} watch {name}    # how it goes")
-        common.say(f"  {program} stop {name}     # ends it after its step, with a checkpoint")
+        common.say(f"  {program} watch {run.name}    # how it goes")
+        common.say(f"  {program} stop {run.name}     # ends it after its step, with a checkpoint")
         return
+    from maquette.worker.signals import StopOnSignal
+
+    stop = StopOnSignal(common.say)
     finished = False
     try:
-        for event in _work(run, queue=queue, checkpoint=checkpoint):
+        for event in _work(run, stop, queue=queue, checkpoint=checkpoint, lock=lock):
             finished = isinstance(event, Finished) and event.reason != "stopped"
     except KeyboardInterrupt:
-        common.say(f"stopped; `{program} resume {name}` goes on with it")
-        raise
+        if new and run.stored_state().process is None:
+            _remove(run)
+        else:
+            common.say(f"stopped; `{_program()} resume {run.name}` goes on with it")
+        raise typer.Exit(stop.exit_code) from None
     _print(run, as_json=as_json)
     if finished:
         chats = run.meta.spec.get("train", {}).get("objective") == "chat"
-        use = f"chat {name}" if chats else f"generate {name} --prompt 'Once upon a time'"
-        common.say(f"next: {program} {use}")
+        use = f"chat {run.name}" if chats else f"generate {run.name} --prompt 'Once upon a time'"
+        common.say(f"next: {_program()} {use}")
     else:
         common.say(f"stopped; its last checkpoint is in {run.checkpoints_path}")
-        common.say(f"  {program} resume {name}    # goes on from it")
+        common.say(f"  {_program()} resume {run.name}    # goes on from it")
+        raise typer.Exit(stop.exit_code)
+
+
+def _start(
+    run: "Run", *, queue: bool, new: bool, checkpoint: int | str, lock: "WorkerLock | None"
+) -> None:
+    """Start a worker in the background; Ctrl-C takes it back."""
+    from maquette.runs.control import start_worker
+
+    options = ["--queue"] if queue else []
+    try:
+        start_worker(run, *options, "--checkpoint", str(checkpoint), lock=lock)
+    except KeyboardInterrupt:
+        if new:
+            _remove(run)
+        else:
+            common.say(f"interrupted before it began: {run.id} is {run.state().status}")
+        raise
+
+
+def _remove(run: "Run") -> None:
+    """Remove a run that was interrupted before it began."""
+    try:
+        run.remove()
+    except RunError as error:
+        common.print_error(error.message, error.hint)
+    else:
+        common.say(f"interrupted before it began: {run.id} is removed")
 
 
 def demo(device: Device = "auto", runs_dir: RunsDir = None) -> None:
     """Train a small story teller in a minute or two, and read what it wrote before and after."""
+    from maquette.worker.signals import StopOnSignal
+
     common.say("A small GPT learns to tell stories: a minute or two on two CPU cores.")
     run = _create("demo", [], device=device, runs_dir=runs_dir)
-    name = _name(run, runs_dir)
+    name = run.name
+    stop = StopOnSignal(common.say)
     samples, finished = [], False
-    for event in _work(run):
+    for event in _work(run, stop):
         finished = isinstance(event, Finished) and event.reason != "stopped"
         if isinstance(event, Sampled):
             samples.append(event)
     if not finished:
         common.say(f"stopped before the end; {name} has what it learned so far")
-        return
+        raise typer.Exit(stop.exit_code)
     _show_sample("Before the first step it wrote", samples[0].prompt, samples[0].text)
     _show_sample("After the last step it wrote", samples[-1].prompt, samples[-1].text)
     common.say("")
@@ -165,13 +202,17 @@ def _check_device(name: str) -> None:
 
 
 def _work(
-    run: "Run", *, queue: bool = False, checkpoint: int | str = "latest"
+    run: "Run",
+    stop: "StopOnSignal",
+    *,
+    queue: bool = False,
+    checkpoint: int | str = "latest",
+    lock: "WorkerLock | None" = None,
 ) -> Iterator["Event"]:
     """The run's events, shown live as they come."""
     from maquette.cli.panel import progress
     from maquette.loading import read_blueprint
     from maquette.worker import work
-    from maquette.worker.signals import StopOnSignal
 
     def waiting(ahead: int) -> None:
         runs = "1 run is" if ahead == 1 else f"{ahead} runs are"
@@ -179,12 +220,14 @@ def _work(
 
     plan = read_blueprint(run).train
     with (
-        StopOnSignal(common.say) as stop,
+        stop,
         progress(
             common.err(), title=run.id, steps=plan.steps, tokens_per_step=plan.tokens_per_step
         ) as panel,
     ):
-        for event in work(run, stop=stop, queue=queue, checkpoint=checkpoint, waiting=waiting):
+        for event in work(
+            run, stop=stop, queue=queue, checkpoint=checkpoint, lock=lock, waiting=waiting
+        ):
             panel.show(event)
             yield event
 
@@ -210,13 +253,6 @@ def _program() -> str:
 def _readable(argument: str) -> str:
     """An argument as text that can be written down; bytes that aren't UTF-8 become U+FFFD."""
     return argument.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _name(run: "Run", runs_dir: Path | None) -> str:
-    """What a person types to name the run in the next command: in another folder, its path."""
-    if runs_dir is None or os.environ.get("MAQUETTE_RUNS") == str(runs_dir):
-        return run.id
-    return shlex.quote(str(run.path))
 
 
 def _show_sample(title: str, prompt: str, text: str) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from maquette.cli.panel import Shown
     from maquette.cli.view import Watch
     from maquette.events import Sampled
-    from maquette.runs.process import Process
     from maquette.runs.state import State
     from maquette.runs.store import Run
     from maquette.runs.tail import News
@@ -31,18 +30,21 @@ def watch(name: RunName = "latest", runs_dir: RunsDir = None) -> None:
 
     Exit code 0 if the run completed or was stopped, 1 if it failed or was lost.
     """
+    from maquette.runs.control import why_lost
+
     run = common.open_store(runs_dir).find(name)
     try:
         state = _Watching(run).until_it_ends()
     except KeyboardInterrupt:
-        common.say(f"{run.id} goes on; `maquette watch {run.id}` shows it again")
+        common.say(f"{run.id} goes on; `maquette watch {run.name}` shows it again")
         return
     if state.status == "failed" and state.error is not None:
         raise RunError(f"{run.id} failed: {state.error.message}", hint=state.error.hint)
     if state.status in ("failed", "lost"):
-        why = "its worker is gone without a word: it was killed, or the machine went down"
-        what = f"{run.id} is lost: {why}" if state.status == "lost" else f"{run.id} failed"
-        raise RunError(what, hint=f"`maquette resume {run.id}` goes on with it")
+        what = (
+            f"{run.id} is lost: {why_lost(state)}" if state.status == "lost" else f"{run.id} failed"
+        )
+        raise RunError(what, hint=f"`maquette resume {run.name}` goes on with it")
 
 
 def logs(
@@ -70,7 +72,7 @@ def logs(
                 sys.stdout.buffer.write(text)
             sys.stdout.buffer.flush()
             if not run.path.is_dir():
-                raise _gone(run)
+                raise run.gone()
             if text is None and not live:
                 raise RunError(f"{run.id} has no worker.log: no worker has begun on it")
             if not live:
@@ -88,7 +90,6 @@ class _Watching:
         self._run = run
         self._tail = Tail(run.metrics_path)
         self._landmarks: deque[tuple[float, Event]] = deque(maxlen=_LANDMARKS)
-        self._at_work: Process | None = None  # a worker that was seen to do something
 
     def until_it_ends(self) -> "State":
         """Show the run; returns its state at the end. Raises RunError if its folder goes away."""
@@ -113,7 +114,7 @@ class _Watching:
         state = self._run.state(list(self._landmarks) or None)
         news = self._tail.read()
         if not self._run.path.is_dir():
-            raise _gone(self._run)
+            raise self._run.gone()
         return state, news
 
     def _show(self, shown: "Shown", news: "News", state: "State") -> None:
@@ -121,7 +122,6 @@ class _Watching:
             shown.begin(self._take_in(news, state))
             return
         self._remember(news)
-        self._at_work = state.process if news.events else self._at_work
         for at, event in news.events:
             shown.show(event, at)
 
@@ -159,16 +159,11 @@ class _Watching:
         return None
 
     def _standing(self, state: "State") -> str:
-        """What a run waits for that has not done anything yet since its worker began."""
+        """What a run waits for that doesn't train yet."""
         if state.status == "queued":
             ahead = self._ahead(state)
             return f"queued, {ahead} ahead" if ahead else "queued"
-        # A worker writes these down with its first event.
-        silent = state.telemetry is None and state.tokens_per_second is None
-        begun = not silent or state.process in (None, self._at_work)
-        if state.status != "running" or (self._landmarks and begun):
-            return ""
-        return "starting" if self._run.blueprint_path.exists() else "preparing data"
+        return (state.doing or "") if state.status == "running" else ""
 
     def _ahead(self, state: "State") -> int:
         from maquette.runs.queue import ahead_of
@@ -179,10 +174,6 @@ class _Watching:
         with contextlib.suppress(OSError, MaquetteError):
             return ahead_of(queue_folder(), state.process.pid)
         return 0
-
-
-def _gone(run: "Run") -> RunError:
-    return RunError(f"{run.id} is gone: its folder was deleted or moved", hint=str(run.path))
 
 
 def _wait_for_output(seconds: float) -> None:

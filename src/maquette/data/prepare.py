@@ -65,6 +65,15 @@ class Progress:
     bytes: int
     total_bytes: int | None
 
+    def __str__(self) -> str:
+        match self.stage:
+            case "waiting":
+                return "waiting for another process that prepares the same data"
+            case "tokenizer":
+                return "preparing data: training the tokenizer"
+            case "tokens":
+                return f"preparing data: {self.source}, {self.split}"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

@@ -13,50 +13,87 @@ from dataclasses import dataclass
 
 from maquette.errors import CheckpointError, RunError
 from maquette.runs import durable
-from maquette.runs.process import Process, is_held, start_time
+from maquette.runs.process import Process, WorkerLock, boot_id, is_held, process_of, read_holder
 from maquette.runs.state import ACTIVE, Failure, State, Status
 from maquette.runs.store import Checkpoint, Run
 
-_APPEAR_SECONDS = 30.0
+_APPEAR_SECONDS = 30.0  # for a worker that was started to take its run over
+_BEGIN_SECONDS = 2.0  # for whoever made a run to start one
 _KILL_AFTER_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 
 
-def start_worker(run: Run, *arguments: str) -> None:
-    """Start `python -m maquette.worker` on a run, in a session of its own.
+def spawn(run: Run, *arguments: str, handles: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
+    """A process that runs `python -m maquette.worker` on a run, in a session of its own.
 
-    Returns once the worker holds the run's lock; what it prints goes to worker.log. It outlives
-    this process and its terminal. Raises RunError, with its last words, if it ends before; then
-    a run that had no worker yet is `failed`.
+    What it prints goes to worker.log; it inherits the `handles`. Raises RunError.
     """
     command = [sys.executable, "-m", "maquette.worker", str(run.path), *arguments]
     with durable.os_errors("write", run.log_path), run.log_path.open("ab") as log:
-        worker = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=handles,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-    identity = (worker.pid, start_time(worker.pid))
+
+
+def start_worker(run: Run, *arguments: str, lock: WorkerLock | None = None) -> None:
+    """Start a worker on a run that outlives this process and its terminal.
+
+    Returns once the worker has taken the run over. `lock` is the run's, if it is taken already.
+    Raises RunError: somebody else works on the run; or, with its last words, that the worker ended
+    before; then a run that had no worker yet is `failed`. Whatever interrupts this ends the worker.
+    """
+    with lock or run.lock() as lock:
+        begin = [*arguments, "--lock", str(lock.handle)]
+        worker = spawn(run, *begin, handles=(lock.handle,))
+        try:
+            process = process_of(worker.pid)
+            lock.name(process)
+            if _appears(run, worker, process):
+                worker.returncode = 0  # it is on its own: nothing to wait for, or to warn of
+                return
+        except BaseException:
+            _end(worker)
+            raise
+        if not run.path.is_dir():
+            raise run.gone(lock)
+        words = " / ".join(run.log_tail(3)) or "it said nothing"
+        what = f"the worker of {run.id} did not start: {words}"
+        error = RunError(what, hint=f"see {run.log_path}")
+        if run.stored_state().process is None:
+            _note_end(run, "failed", Failure(error.message, error.hint))
+        raise error
+
+
+def _appears(run: Run, worker: "subprocess.Popen[bytes]", process: Process) -> bool:
+    """Wait until the worker has taken the run over; False if it ended before, or never does."""
     deadline = time.monotonic() + _APPEAR_SECONDS
     while time.monotonic() < deadline:
-        process = run.stored_state().process
-        if process is not None and (process.pid, process.started) == identity:
-            worker.returncode = 0  # it is on its own from here: nothing to wait for, or to warn of
-            return
+        there = run.stored_state().process
+        if there is not None and (there.pid, there.started) == (process.pid, process.started):
+            return True
         if worker.poll() is not None:
-            break
+            return False
         time.sleep(_LOOK_SECONDS)
-    else:
+    worker.kill()
+    worker.wait()
+    return False
+
+
+def _end(worker: "subprocess.Popen[bytes]") -> None:
+    """End a worker that has only just been started."""
+    worker.terminate()
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(_KILL_AFTER_SECONDS)
+    finally:
         worker.kill()
         worker.wait()
-    words = " / ".join(run.log_tail(3)) or "it said nothing"
-    error = RunError(f"the worker of {run.id} did not start: {words}", hint=f"see {run.log_path}")
-    if run.stored_state().process is None:
-        _write_end(run, "failed", Failure(error.message, error.hint))
-    raise error
 
 
 def starting_point(run: Run, which: int | str) -> Checkpoint | None:
@@ -80,8 +117,21 @@ def refuse_live(run: Run) -> State:
     who = state.process or "a worker that is starting"
     what = "is waiting for a device" if state.status == "queued" else "is running"
     raise RunError(
-        f"{run.id} {what}: {who} works on it", hint=f"`maquette stop {run.id}` ends it first"
+        f"{run.id} {what}: {who} works on it", hint=f"`maquette stop {run.name}` ends it first"
     )
+
+
+def why_lost(state: State) -> str:
+    """What can be told of the worker of a lost run, which is gone without a word."""
+    if state.process is None:
+        return "no worker ever took it up"
+    if state.process.elsewhere():
+        return f"nothing comes from {state.process.host} any more"
+    if state.process.boot != boot_id():
+        return "the machine was restarted since"
+    if state.process.lives():  # only its lock is gone
+        return f"{state.process} has let go of it"
+    return "its process was killed, perhaps for lack of memory"
 
 
 @dataclass(frozen=True)
@@ -124,20 +174,23 @@ def stop(run: Run, *, now: bool = False, tick: Callable[[], None] = lambda: None
 
 def _worker_of(run: Run) -> Process:
     """The live process that works on a run. Raises RunError."""
-    deadline = time.monotonic() + _APPEAR_SECONDS
-    while True:
-        state = run.state()
+    begin = time.monotonic()
+    while (state := run.state()).process is None or state.status not in ACTIVE:
         if state.status not in ACTIVE:
             raise RunError(
                 f"{run.id} is not running: it is {state.status}",
-                hint=f"`maquette resume {run.id}` goes on with it"
+                hint=f"`maquette resume {run.name}` goes on with it, `maquette rm {run.name}`"
+                " deletes it"
                 if state.status in ("lost", "failed", "stopped")
                 else None,
             )
-        if state.process is not None:
-            break
-        if time.monotonic() > deadline:
-            raise RunError(f"{run.id} has no worker")
+        patience = _APPEAR_SECONDS if is_held(run.lock_path) else _BEGIN_SECONDS
+        if time.monotonic() - begin > patience:
+            who = read_holder(run.lock_path) or "whoever made it"
+            raise RunError(
+                f"{run.id} has no worker yet: {who} has not begun on it",
+                hint="end that, and nothing will",
+            )
         time.sleep(_LOOK_SECONDS)
     if state.process.elsewhere():
         raise RunError(
@@ -164,8 +217,13 @@ def _signal(process: Process, number: signal.Signals) -> None:
 def _write_end(run: Run, status: Status, error: Failure | None = None) -> None:
     """Write down the end of a run whose worker couldn't."""
     with run.lock():
-        state = run.stored_state()
-        if state.status in ACTIVE:
-            ended = state.changed(status, time.time())
-            ended = dataclasses.replace(ended, error=error, eta_seconds=None)
-            durable.write_json(run.state_path, ended.to_json())
+        _note_end(run, status, error)
+
+
+def _note_end(run: Run, status: Status, error: Failure | None = None) -> None:
+    """The same for whoever holds the run's lock."""
+    state = run.stored_state()
+    if state.status in ACTIVE:
+        ended = state.changed(status, time.time())
+        ended = dataclasses.replace(ended, error=error, eta_seconds=None)
+        durable.write_json(run.state_path, ended.to_json())

@@ -91,6 +91,19 @@ def _git_state(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a run's meta.json, in words; None if nothing is."""
+    try:
+        content = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "meta.json is missing"
+    except OSError as error:
+        return f"meta.json can't be read: {(error.strerror or str(error)).lower()}"
+    except (ValueError, RecursionError):
+        content = None
+    return None if isinstance(content, dict) else "meta.json is damaged"
+
+
 def read_meta(path: Path) -> Meta:
     """meta.json, field by field; what is missing or of another type keeps its default."""
     created_at = 0.0

@@ -20,7 +20,8 @@ from typing import Any
 from maquette.errors import RunError
 from maquette.runs.durable import os_errors
 
-_LOCK_PATIENCE_SECONDS = 1.0  # a reader that looks whether the lock is held, holds it for a moment
+_LOOK_SECONDS = 0.1  # a reader that looks whether the lock is held, holds it for a moment
+_LOCK_PATIENCE_SECONDS = 1.0  # with a holder that is just ending, or writing itself down
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,17 @@ class Process:
 
 def this_process() -> Process:
     """The process that calls this."""
-    pid = os.getpid()
+    return process_of(os.getpid())
+
+
+def process_of(pid: int) -> Process:
+    """The process of this machine that has this id now."""
     return Process(pid, start_time(pid) or "", boot_id(), socket.gethostname())
+
+
+def describe(process: Process) -> str:
+    """What `worker.lock` says of its holder, in a line of JSON."""
+    return json.dumps(dataclasses.asdict(process)) + "\n"
 
 
 def process_from(value: Any) -> Process | None:
@@ -103,41 +113,68 @@ def boot_id() -> str:
 
 
 class WorkerLock:
-    """The lock of a run's one worker. Held until `release` or the end of the process."""
+    """The lock of a run's one worker. Held until `release` or the end of the process.
 
-    def __init__(self, path: Path) -> None:
+    Whoever starts a worker takes the lock for it and lets it inherit `handle`: so there is no
+    moment in which a run that is about to have its worker looks as though it had none.
+    """
+
+    def __init__(self, path: Path, inherited: int = -1) -> None:
+        """`inherited`: a handle with the lock on it, from the process that started this one."""
         self.path = path
-        self._handle = -1
+        self.handle = -1  # whose lock is held
+        self._inherited = inherited
 
     def acquire(self) -> Process:
-        """Take the lock and write down who has it. Raises RunError that names another holder."""
-        assert self._handle < 0, "taken already"
+        """Take the lock and write down who has it; RunError names another holder.
+
+        Fine if it is taken already.
+        """
+        me = this_process()
+        if self.handle >= 0:
+            return me
         with os_errors("lock", self.path):
-            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = self._inherited
+            if handle < 0:
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 self._wait(handle)
-                me = this_process()
-                text = json.dumps(dataclasses.asdict(me)) + "\n"
-                os.ftruncate(handle, 0)
-                os.write(handle, text.encode())
+                os.set_inheritable(handle, False)  # by none but a worker
             except BaseException:
                 os.close(handle)
                 raise
-        self._handle = handle
+        self.handle = handle
         if hasattr(os, "register_at_fork"):
             # A forked child shares the lock; it must not keep it alive after its parent's death.
             os.register_at_fork(after_in_child=self._close)
+        self.name(me)
         return me
+
+    def name(self, holder: Process) -> None:
+        """Write down who has the lock, for those who find it taken."""
+        with contextlib.suppress(OSError):  # it is held all the same, though by nobody known
+            os.ftruncate(self.handle, 0)
+            _write_at_start(self.handle, describe(holder).encode())
 
     def release(self) -> None:
         """Give the lock back; a second call does nothing."""
         self._close()
 
+    def folder(self) -> Path | None:
+        """Where the lock's folder is now, wherever it was moved to; None if that isn't known."""
+        try:
+            link = os.readlink(f"/proc/self/fd/{self.handle}")  # noqa: PTH115 - text, not a path
+        except OSError:
+            return None
+        return None if link.endswith(" (deleted)") else Path(link).parent
+
     def _wait(self, handle: int) -> None:
-        deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+        begin = time.monotonic()
         while not _try_lock(handle, shared=False):
             holder = read_holder(self.path)
-            if (holder is not None and holder.lives()) or time.monotonic() > deadline:
+            lives = holder is not None and holder.lives()
+            patience = _LOOK_SECONDS if lives else _LOCK_PATIENCE_SECONDS
+            if time.monotonic() - begin > patience:
                 raise RunError(
                     f"{self.path.parent.name} is being worked on by {holder or 'another process'}",
                     hint="wait for it to end; one run has one worker",
@@ -145,9 +182,9 @@ class WorkerLock:
             time.sleep(0.02)
 
     def _close(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
 
     def __enter__(self) -> "WorkerLock":
         self.acquire()
@@ -191,6 +228,10 @@ if sys.platform == "win32":
             os.lseek(handle, 0, os.SEEK_SET)
         return True
 
+    def _write_at_start(handle: int, data: bytes) -> None:
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, data)
+
 else:
     import fcntl
 
@@ -201,3 +242,6 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _write_at_start(handle: int, data: bytes) -> None:
+        os.pwrite(handle, data, 0)  # the place to write at is shared by all who inherited it

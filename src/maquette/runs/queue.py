@@ -97,7 +97,8 @@ def _live(folder: Path) -> list[_Name]:
         if is_held(path):
             found.append(name)
         elif time.time_ns() - name.drawn_ns > 60e9:  # not one that is just being drawn
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another user's, or gone already
+                path.unlink()
     return found
 
 

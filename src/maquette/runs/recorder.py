@@ -24,7 +24,7 @@ from maquette.events import (
     to_row,
 )
 from maquette.runs import durable
-from maquette.runs.process import Process
+from maquette.runs.process import Process, WorkerLock
 from maquette.runs.state import ACTIVE, Change, Failure, State, Status, Telemetry, rebuild
 from maquette.runs.store import Run
 
@@ -89,11 +89,12 @@ class Recorder:
     and `failed` with the cause after any other exception.
     """
 
-    def __init__(self, run: Run, *, queued: bool = False) -> None:
+    def __init__(self, run: Run, *, queued: bool = False, lock: WorkerLock | None = None) -> None:
+        """`lock`: the run's, if it is taken already."""
         self.run = run
         self.pace = Pace(0, 0)
         self._queued = queued
-        self._lock = run.lock()
+        self._lock = lock or run.lock()
         self._state = State("queued")
         self._rows: durable.Appender | None = None
         self._telemetry: Callable[[], Telemetry] | None = None
@@ -119,6 +120,8 @@ class Recorder:
 
     def _take_over(self, process: Process) -> None:
         state = self.run.stored_state()
+        if not self.run.path.is_dir():
+            raise self.run.gone(self._lock)
         if state.status in ACTIVE and state.process is not None:
             seen_at = state.heartbeat_at or time.time()
             history = (*state.history, Change("lost", seen_at))
@@ -134,6 +137,13 @@ class Recorder:
     def leave_queue(self) -> None:
         """The device is free: the run is `running` from now on."""
         self._become("running")
+
+    def tell(self, doing: str) -> None:
+        """Write down what is done before the training begins, and that it is. Raises RunError."""
+        new = doing != self._state.doing
+        if new or time.monotonic() - self._written_at >= _STATE_EVERY_SECONDS:
+            self._state = dataclasses.replace(self._state, doing=doing)
+            self._write_state(sync=False)
 
     def begin(
         self,
@@ -196,6 +206,22 @@ class Recorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        gone = None
+        if not self.run.path.is_dir():
+            gone = self.run.gone(self._lock)
+            self.run = Run(self._lock.folder() or self.run.path)  # moved: its end belongs there
+        try:
+            if gone is not None and (error is None or isinstance(error, Exception)):
+                with contextlib.suppress(RunError):
+                    self._fail(gone)
+                raise gone from error
+            self._end(error)
+        finally:
+            if self._rows is not None:
+                self._rows.close()
+            self._lock.release()
+
+    def _end(self, error: BaseException | None) -> None:
         try:
             if isinstance(error, Exception):
                 self._fail(error)
@@ -210,10 +236,6 @@ class Recorder:
                     self._fail(refused)
                 raise
             # else the first error is the one to hear of; the run will show as lost
-        finally:
-            if self._rows is not None:
-                self._rows.close()
-            self._lock.release()
 
     def _fail(self, error: Exception) -> None:
         failure = failure_of(error)
@@ -229,8 +251,11 @@ class Recorder:
             self._state = dataclasses.replace(self._state, heartbeat_at=time.time())  # no news
         else:
             self._state = self._state.changed(status, time.time())
-        if status != "running":
-            self._state = dataclasses.replace(self._state, eta_seconds=None)
+        if status == "running":
+            doing = "starting" if self.run.blueprint_path.exists() else "preparing data"
+            self._state = dataclasses.replace(self._state, doing=doing)
+        else:
+            self._state = dataclasses.replace(self._state, doing=None, eta_seconds=None)
         try:
             self._write_state(sync=True)
         except RunError:

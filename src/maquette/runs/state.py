@@ -15,7 +15,7 @@ Status = Literal["queued", "running", "completed", "failed", "stopped", "lost"]
 _T = TypeVar("_T")
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
 ACTIVE: tuple[Status, ...] = ("queued", "running")
-_LATER = frozenset({"telemetry", "sources"})  # fields that the first version didn't write
+_LATER = frozenset({"telemetry", "sources", "doing"})  # fields that the first version didn't write
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class State:
     error: Failure | None = None
     telemetry: Telemetry | None = None
     sources: tuple[SourceLoss, ...] = ()  # those of several, as of the last evaluation
+    doing: str | None = None  # what a worker is at that doesn't train yet: preparing data, starting
 
     def changed(self, status: Status, at: float) -> "State":
         """The same with a new status, noted in the history."""
@@ -104,6 +105,7 @@ class State:
                     precision=event.precision,
                     compiled=event.compiled,
                     parameters=event.parameters,
+                    doing=None,
                 )
             case StepDone():
                 return dataclasses.replace(

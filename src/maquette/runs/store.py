@@ -8,6 +8,7 @@ import dataclasses
 import os
 import random
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,13 +18,13 @@ from typing import Any
 
 from maquette.errors import CheckpointError, DamagedError, RunError
 from maquette.runs import durable
-from maquette.runs.meta import Meta, describe_this_moment, read_meta
-from maquette.runs.process import WorkerLock, is_held
+from maquette.runs.meta import Meta, damage_of, describe_this_moment, read_meta
+from maquette.runs.process import WorkerLock, describe, is_held, read_holder, this_process
 from maquette.runs.state import ACTIVE, Change, State, rebuild, state_from
-from maquette.runs.tail import TimedEvent, timed_event
+from maquette.runs.tail import TimedEvent, cut_events, timed_event
 from maquette.runs.words import two_words
 
-_STARTING_SECONDS = 60.0  # how long a queued run may wait for its worker to appear
+_FAR_SECONDS = 60.0  # how long another machine's word is good, where one can't look
 _STEP_FOLDER = re.compile(r"step-(\d{8,})")
 
 
@@ -66,9 +67,29 @@ class Run:
             self._meta = read_meta(self.path)
         return self._meta
 
-    def lock(self) -> WorkerLock:
-        """The lock that the run's one worker holds for life."""
-        return WorkerLock(self.lock_path)
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with its meta.json, in words; None if nothing is."""
+        return damage_of(self.path)
+
+    @property
+    def name(self) -> str:
+        """What a person types here to name it: its id, or its path if it is in another folder."""
+        return self.id if self.path.parent == Store().root else shlex.quote(str(self.path))
+
+    def lock(self, inherited: int = -1) -> WorkerLock:
+        """The lock that the run's one worker holds for life; see WorkerLock for `inherited`."""
+        return WorkerLock(self.lock_path, inherited)
+
+    def gone(self, lock: WorkerLock | None = None) -> RunError:
+        """What to tell of a run whose folder isn't there any more; its `lock` may know more."""
+        place = lock.folder() if lock is not None else None
+        if place is not None:
+            return RunError(
+                f"the folder of {self.id} was moved to {place}, and so its worker has ended",
+                hint=f"`maquette resume {Run(place).name}` goes on with it there",
+            )
+        return RunError(f"{self.id} is gone: its folder was deleted or moved", hint=str(self.path))
 
     def state(self, events: Iterable[TimedEvent] | None = None) -> State:
         """The state as of now; `lost` for an active run whose worker is gone. Never fails.
@@ -92,14 +113,18 @@ class Run:
             return rebuild(events, created_at=self.meta.created_at, alive=held)
 
     def _alive(self, state: State) -> bool:
-        now = time.time()
-        if state.process is None:  # made just now, or rebuilt
-            age = abs(now - self.meta.created_at)  # a clock that was set back makes it negative
-            starting = state.status == "queued" and age < _STARTING_SECONDS
-            return starting or is_held(self.lock_path)
+        if state.process is None:  # it had no worker yet, or the state is rebuilt
+            return is_held(self.lock_path) or (state.status == "queued" and self._awaits_worker())
         if state.process.elsewhere():  # a shared folder: its word is all there is
-            return now - (state.heartbeat_at or 0.0) < _STARTING_SECONDS
+            return time.time() - (state.heartbeat_at or 0.0) < _FAR_SECONDS
         return state.process.lives() and is_held(self.lock_path)
+
+    def _awaits_worker(self) -> bool:
+        """Whether the process that made the run is still there to begin on it."""
+        maker = read_holder(self.lock_path)
+        if maker is not None and maker.elsewhere():
+            return abs(time.time() - self.meta.created_at) < _FAR_SECONDS
+        return maker is not None and maker.lives()
 
     def events(self) -> Iterator[TimedEvent]:
         """Every event with its time (Unix seconds), oldest first, those that were not cut off."""
@@ -240,7 +265,7 @@ class Run:
                     folder.rename(aside / folder.name)
                     durable.sync_folder(aside)
                     durable.sync_folder(self.checkpoints_path)
-        _cut_events(self.metrics_path, self.path / "metrics-aside.jsonl", step)
+        cut_events(self.metrics_path, self.path / "metrics-aside.jsonl", step)
 
     def remove(self) -> None:
         """Delete the run. Raises RunError if somebody works on it."""
@@ -263,6 +288,12 @@ class Store:
         chosen = root if root is not None else os.environ.get("MAQUETTE_RUNS") or "runs"
         self.root = Path(chosen).expanduser().absolute()
 
+    @property
+    def option(self) -> str:
+        """What a person adds here to a command to mean this store; nothing for the usual one."""
+        here = self.root == Store().root
+        return "" if here else f" --runs-dir {shlex.quote(str(self.root))}"
+
     def create(
         self,
         name: str,
@@ -284,13 +315,15 @@ class Store:
                 run.id, command=command, device=device, kind=kind, spec=spec or {}
             )
 
-            def fill(folder: Path, meta: Meta = meta) -> None:
+            def fill(folder: Path, run: Run = run, meta: Meta = meta) -> None:
                 (folder / "spec.yaml").write_text(spec_text, encoding="utf-8")
                 if blueprint_text is not None:
                     (folder / "blueprint.json").write_text(blueprint_text, encoding="utf-8")
                 durable.write_json(folder / "meta.json", meta.to_json())
                 state = State("queued", (Change("queued", meta.created_at),))
                 durable.write_json(folder / "state.json", state.to_json())
+                maker = describe(this_process())
+                (folder / run.lock_path.name).write_text(maker, encoding="utf-8")
                 (folder / "samples").mkdir()
                 (folder / "checkpoints").mkdir()
 
@@ -312,22 +345,20 @@ class Store:
         except OSError as error:
             raise RunError(f"can't read {self.root}: {(error.strerror or '').lower()}") from error
         paths = (self.root / name for name in names)
-        yield from (path for path in paths if (path / "meta.json").exists())
+        yield from filter(_is_run, paths)
 
     def get(self, name: str) -> Run | None:
         """The run of this very id; None if there is none, or it is no name of a folder here."""
         run = Run(self.root / name)
         plain = name == run.id and run.path.parent == self.root and not name.startswith(".")
-        with contextlib.suppress(OSError):  # a name may be too long
-            return run if plain and (run.path / "meta.json").is_file() else None
-        return None
+        return run if plain and _is_run(run.path) else None
 
     def find(self, name: str) -> Run:
         """The run of this id, of this unique beginning, `latest`, or at this path.
 
         Raises RunError, which lists the candidates or suggests what is near.
         """
-        if os.sep in name and (Path(name).expanduser() / "meta.json").is_file():
+        if os.sep in name and _is_run(Path(name).expanduser()):
             return Run(Path(name).expanduser().absolute())
         exact = self.get(name)
         if exact is not None:
@@ -335,7 +366,8 @@ class Store:
         runs = self.list()
         if not runs:
             raise RunError(
-                f"there are no runs in {self.root}", hint="start one with `maquette train SPEC`"
+                f"there are no runs in {self.root}",
+                hint=f"start one with `maquette train SPEC{self.option}`",
             )
         if name == "latest":
             return runs[0]
@@ -346,7 +378,28 @@ class Store:
             candidates = ", ".join(run.id for run in matches[:8])
             more = f" and {len(matches) - 8} more" if len(matches) > 8 else ""
             raise RunError(f"{name!r} could be {candidates}{more}", hint="write a few letters more")
-        raise RunError(f"there is no run {name!r} in {self.root}", hint=_suggestion(name, runs))
+        raise RunError(f"there is no run {name!r} in {self.root}", hint=self._near(name, runs))
+
+    def _near(self, name: str, runs: Sequence[Run]) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(name, [run.id for run in runs], n=3, cutoff=0.4)
+        if near:
+            return f"did you mean {' or '.join(near)}?"
+        return f"the newest is {runs[0].id}; `maquette ps -a{self.option}` lists them all"
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a folder is a run's; it may be damaged, or closed to us."""
+    for name in ("meta.json", "state.json", "checkpoints"):
+        try:
+            os.stat(path / name)  # noqa: PTH116 - Path.exists takes half of the errors for a no
+        except PermissionError:
+            return path.is_dir()
+        except (OSError, ValueError):  # a name may be too long, or none
+            continue
+        return True
+    return False
 
 
 def _checkpoint(
@@ -366,38 +419,3 @@ def _look_of(folder: Path) -> object:
     with durable.os_errors("read", folder):
         stats = {path: path.stat() for path in sorted(folder.rglob("*"))}
     return [(path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]
-
-
-def _cut_events(path: Path, aside: Path, step: int) -> None:
-    """Move the rows from the first one of a later step on into another file."""
-    offset = 0
-    with durable.os_errors("rewrite", path):
-        if not path.exists():
-            return
-        with path.open("rb+") as file:
-            for line in file:
-                row = durable.parse_row(line)
-                if row is not None and isinstance(row.get("step"), int) and row["step"] > step:
-                    break
-                offset += len(line)
-            else:
-                return
-            file.seek(offset)
-            with durable.Appender(aside) as rows:
-                for line in file:
-                    row = durable.parse_row(line)
-                    if row is not None:
-                        rows.append(row)
-                rows.flush(sync=True)
-            file.truncate(offset)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _suggestion(name: str, runs: Sequence[Run]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, [run.id for run in runs], n=3, cutoff=0.4)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return f"the newest is {runs[0].id}; `maquette ps -a` lists them all"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from maquette.events import EVENTS, Evaluated, Event, StepDone
-from maquette.runs.durable import os_errors, parse_row
+from maquette.runs.durable import Appender, os_errors, parse_row
 
 TimedEvent = tuple[float, Event]  # when (Unix seconds), and what
 
@@ -122,7 +122,7 @@ class Tail:
         return [event for line in whole.splitlines(True) if (event := _event(line)) is not None]
 
 
-def glimpse(path: Path, places: int = 48) -> list[StepDone]:
+def glimpse(path: Path, places: int) -> list[StepDone]:
     """Steps from evenly spaced places of a run's metrics, the last ones too; none if unreadable."""
     found: dict[int, StepDone] = {}
     with contextlib.suppress(OSError), path.open("rb", buffering=_BUFFER_BYTES) as file:
@@ -324,3 +324,29 @@ def _event(line: bytes) -> TimedEvent | None:
 def _read(file: BinaryIO, start: int, end: int) -> bytes:
     file.seek(start)
     return file.read(max(0, end - start))
+
+
+def cut_events(path: Path, aside: Path, step: int) -> None:
+    """Move the rows from the first one of a later step on into another file."""
+    offset = 0
+    with os_errors("rewrite", path):
+        if not path.exists():
+            return
+        with path.open("rb+") as file:
+            for line in file:
+                row = parse_row(line)
+                if row is not None and isinstance(row.get("step"), int) and row["step"] > step:
+                    break
+                offset += len(line)
+            else:
+                return
+            file.seek(offset)
+            with Appender(aside) as rows:
+                for line in file:
+                    row = parse_row(line)
+                    if row is not None:
+                        rows.append(row)
+                rows.flush(sync=True)
+            file.truncate(offset)
+            file.flush()
+            os.fsync(file.fileno())

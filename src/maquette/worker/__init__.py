@@ -1,12 +1,15 @@
 """The worker: carries a run from where it stands to its end, writing everything down."""
 
+import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maquette.data.cache import cache_folder
+from maquette.errors import MaquetteError
 from maquette.events import Event
+from maquette.runs.process import WorkerLock
 from maquette.runs.queue import Ticket
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run
@@ -23,17 +26,22 @@ def work(
     stop: "StopOnSignal | None" = None,
     queue: bool = False,
     checkpoint: int | str = "latest",
+    lock: WorkerLock | None = None,
     waiting: Callable[[int], None] = lambda _: None,
 ) -> Generator[Event]:
     """Train a run from a checkpoint, or from the start, to its end.
 
     With `queue`, wait until the device is free and nobody came earlier; `waiting` is told how many
-    are ahead whenever that changes. Yields each event after it was recorded. Raises MaquetteError,
-    with the run `failed`.
+    are ahead whenever that changes. `lock` is the run's, if it is taken already. Yields each event
+    after it was recorded. Raises MaquetteError, with the run `failed`.
     """
     # The place in the queue is taken before the run shows its worker: who starts two runs one after
     # the other finds them in that order.
-    with _ticket(run) as ticket, Recorder(run, queued=queue) as recorder:
+    with (
+        lock or run.lock() as lock,
+        _ticket(run, lock) as ticket,
+        Recorder(run, queued=queue, lock=lock) as recorder,
+    ):
         if queue:
             _wait(ticket, waiting)
         ticket.work()
@@ -53,8 +61,16 @@ def queue_folder() -> Path:
     return cache_folder().parent / "queue" / socket.gethostname()
 
 
-def _ticket(run: Run) -> Ticket:
-    return Ticket(queue_folder(), run.meta.device)
+@contextlib.contextmanager
+def _ticket(run: Run, lock: WorkerLock) -> Iterator[Ticket]:
+    """A place in the queue; where there is none to be had, the run has failed for that."""
+    with contextlib.ExitStack() as stack:
+        try:
+            ticket = stack.enter_context(Ticket(queue_folder(), run.meta.device))
+        except MaquetteError:
+            with Recorder(run, queued=True, lock=lock):
+                raise
+        yield ticket
 
 
 def _wait(ticket: Ticket, waiting: Callable[[int], None]) -> None:

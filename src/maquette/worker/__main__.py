@@ -18,11 +18,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, metavar="RUN_DIR")
     parser.add_argument("--queue", action="store_true", help="wait until the device is free")
     parser.add_argument("--checkpoint", default="latest", help="latest, best or a step")
+    parser.add_argument("--lock", type=int, default=-1, help="the run's lock: an open file")
     options = parser.parse_args(arguments)
     run = Run(options.run.absolute())
+    stop = StopOnSignal()
+    events = work(
+        run,
+        stop=stop,
+        queue=options.queue,
+        checkpoint=options.checkpoint,
+        lock=run.lock(options.lock),
+    )
     try:
-        with StopOnSignal() as stop, contextlib.suppress(KeyboardInterrupt):
-            for _ in work(run, stop=stop, queue=options.queue, checkpoint=options.checkpoint):
+        with stop, contextlib.suppress(KeyboardInterrupt):
+            for _ in events:
                 pass
     except MaquetteError as error:
         print(f"error: {error}", file=sys.stderr)

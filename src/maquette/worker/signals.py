@@ -19,6 +19,7 @@ class StopOnSignal:
     def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self.asked = False
         self.patient = False
+        self.exit_code = 130  # as a shell tells of the signal that came first; else of Ctrl-C
         self._say = say
         self._ending = False
 
@@ -42,6 +43,8 @@ class StopOnSignal:
         if self._ending:
             return
         again = self.asked and number in (signal.SIGINT, signal.SIGTERM)
+        if not self.asked:
+            self.exit_code = 128 + number
         self.asked = True
         if again or not self.patient:
             self._ending = True

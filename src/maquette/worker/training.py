@@ -59,7 +59,8 @@ def carry_on(
     stop = stop or StopOnSignal()
     checkpoint = starting_point(run, which)
     with _memory_errors():
-        blueprint, prepared = prepare_run(run)
+        blueprint, prepared = prepare_run(run, progress=lambda p: recorder.tell(str(p)))
+        recorder.tell("starting")
         plan = blueprint.train
         before = _started(run) if checkpoint else None
         training = Training(blueprint, prepared, device=run.meta.device, like=before)
