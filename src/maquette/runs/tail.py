@@ -5,6 +5,7 @@ Opening takes the same short time however large the file is, and following it co
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 import re
@@ -123,18 +124,15 @@ class Tail:
 
 
 def glimpse(path: Path, places: int) -> list[StepDone]:
-    """Steps from evenly spaced places of a run's metrics, the last ones too; none if unreadable."""
+    """Steps from evenly spaced places of a run's metrics, and the last; none if unreadable."""
     found: dict[int, StepDone] = {}
     with contextlib.suppress(OSError), path.open("rb", buffering=_BUFFER_BYTES) as file:
         end = file.seek(0, os.SEEK_END)
         looks = _Overview(file, end, places)
-        starts = [end * i // places for i in range(places)]
-        for start in (*starts, start_of_last(file, end, _ROWS_A_LOOK)):
-            for _, (offset, line) in zip(range(_ROWS_A_LOOK), looks.lines(start), strict=False):
-                event = _event(line)
-                if event is not None and isinstance(event[1], StepDone):
-                    found[offset] = event[1]
-                    break
+        for start in (end * i // places for i in range(places)):
+            found.update(itertools.islice(looks.steps(start), 1))
+        last = start_of_last(file, end, _ROWS_A_LOOK)
+        found.update(list(looks.steps(last))[-1:])
     return [found[offset] for offset in sorted(found)]
 
 
@@ -218,6 +216,13 @@ class _Overview:
             if not line:  # cut while we read
                 return
             yield offset, line
+
+    def steps(self, start: int) -> Iterator[tuple[int, StepDone]]:
+        """Those in the first few lines from an offset on, each with its own."""
+        for offset, line in itertools.islice(self.lines(start), _ROWS_A_LOOK):
+            event = _event(line)
+            if event is not None and isinstance(event[1], StepDone):
+                yield offset, event[1]
 
     def _keep(self, offset: int, line: bytes) -> TimedEvent | None:
         event = self._found.get(offset) or _event(line)

@@ -16,7 +16,7 @@ TYPES = {
 }
 
 # Address -> file.
-PAGES = {"/": "index.html"}
+PAGES = {"/": "index.html", "/runs": "runs.html"}
 # The names under /static/. Nothing else is served, so no name can lead elsewhere.
 STATIC = (
     "api.js",
@@ -29,6 +29,13 @@ STATIC = (
     "message.js",
     "notices.js",
     "panels.js",
+    "runs-chart.js",
+    "runs-list.js",
+    "runs-run.js",
+    "runs-source.js",
+    "runs-words.js",
+    "runs.css",
+    "runs.js",
     "sampling.js",
     "session.js",
     "sidebar.js",

@@ -21,6 +21,7 @@ from maquette.serving.runs_curves import curves, running_clock
 
 FRESH_SECONDS = 0.9
 """For so long a listing serves everybody who asks: a page asks every two seconds."""
+_CURVE_POINTS = 40
 _SAMPLES, _SAMPLE_BYTES = 5, 8000
 _LOG_LINES, _LINE_CHARACTERS = 200, 1000
 _MESSAGE_CHARACTERS = 2000
@@ -71,7 +72,8 @@ class Board:
         if known is not None and known.look == look:
             row["curve"] = known.row["curve"]
         else:
-            row["curve"] = [step.loss for step in glimpse(run.metrics_path)]
+            steps = glimpse(run.metrics_path, _CURVE_POINTS)
+            row["curve"] = [float(f"{step.loss:.4g}") for step in steps]
         gone = _look(path / "meta.json") is None
         return None if gone else _Known(run, look, finite(row))
 
