@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from maquette.facts import DataFacts
-from maquette.shapes import GPTShape
+from maquette.augmentation import Augmentation
+from maquette.facts import DataFacts, ImageFacts
+from maquette.shapes import ConvNeXtShape, GPTShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,15 @@ class TextPlan(TrainPlan):
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePlan(TrainPlan):
+    """How an image classifier learns."""
+
+    augmentation: Augmentation
+    evaluate_flip: bool
+    layer_decay: float
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
     """What the run takes, whatever the machine. Activations are those of one micro-batch."""
 
@@ -120,3 +130,20 @@ class Blueprint:
     parameters: dict[str, int]  # part -> count; the parts add up to "total"
     train: TextPlan
     costs: Costs
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBlueprint:
+    """An image classifier's spec with every number resolved. Written to `blueprint.json`."""
+
+    name: str
+    seed: int
+    task: Literal["image-classification"]
+    shape: ConvNeXtShape
+    facts: ImageFacts
+    parameters: dict[str, int]  # part -> count; the parts add up to "total"
+    train: ImagePlan
+    costs: Costs
+
+
+AnyBlueprint = Blueprint | ImageBlueprint
