@@ -71,3 +71,8 @@ class ConvNeXtShape:
     drop_path: float
     layer_scale: float
     norm_epsilon: float
+
+    @property
+    def smallest_image(self) -> int:
+        """Pixels of the smallest image: its map is one pixel in the last stage."""
+        return self.stem_stride << (len(self.depths) - 1)

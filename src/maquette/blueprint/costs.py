@@ -69,24 +69,39 @@ def activations_bytes(shape: GPTShape, windows: int) -> int:
 
 
 def costs(shape: GPTShape, train: TrainPlan) -> Costs:
-    """What the run takes. Weights, gradients and optimizer state are float32.
-
-    AdamW keeps two numbers a parameter; Muon keeps one for each weight of the blocks' matrices
-    and leaves the rest to AdamW. Averaging the weights takes one number more for each.
-    """
-    total = parameters(shape)["total"]
-    matrices = shape.depth * (_attention_matrices(shape) + _mlp_matrices(shape))
-    state = 2 * total - (matrices if train.optimizer.kind == "muon" else 0)
-    state += total if train.average else 0
-    per_token = flops_per_token(shape)
-    return Costs(
-        flops_per_token=per_token,
-        flops=per_token * train.tokens,
-        weights_bytes=_FLOAT32 * total,
-        gradients_bytes=_FLOAT32 * total,
-        optimizer_bytes=_FLOAT32 * state,
+    """What the run takes; Muon has the matrices of the blocks."""
+    return costs_of_run(
+        train,
+        parameters=parameters(shape)["total"],
+        matrices=shape.depth * (_attention_matrices(shape) + _mlp_matrices(shape)),
+        flops_per_token=flops_per_token(shape),
         activations_bytes=activations_bytes(shape, train.batch_size // train.accumulation),
-        checkpoint_bytes=_FLOAT32 * (total + state) + _CHECKPOINT_EXTRA,
+    )
+
+
+def costs_of_run(
+    train: TrainPlan,
+    *,
+    parameters: int,
+    matrices: int,
+    flops_per_token: int,
+    activations_bytes: int,
+) -> Costs:
+    """What a run takes by what its model takes. Weights, gradients and optimizer are float32.
+
+    AdamW keeps two numbers a parameter; Muon keeps one for each weight of `matrices` and leaves
+    the rest to AdamW. Averaging the weights takes one number more for each.
+    """
+    state = 2 * parameters - (matrices if train.optimizer.kind == "muon" else 0)
+    state += parameters if train.average else 0
+    return Costs(
+        flops_per_token=flops_per_token,
+        flops=flops_per_token * train.tokens,
+        weights_bytes=_FLOAT32 * parameters,
+        gradients_bytes=_FLOAT32 * parameters,
+        optimizer_bytes=_FLOAT32 * state,
+        activations_bytes=activations_bytes,
+        checkpoint_bytes=_FLOAT32 * (parameters + state) + _CHECKPOINT_EXTRA,
     )
 
 
