@@ -1,0 +1,109 @@
+"""A real browser: Debian's chromium, driven by Playwright. Skipped, and said, where it isn't."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.serving.browser.scripted import ScriptedDecoder
+from tests.serving.live import TOKEN, Live, byte_model, running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
+
+CONTEXT = 512
+SECONDS = 15
+DESKTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+# Not for the session: while Playwright runs, this thread has an event loop, and others need one.
+@pytest.fixture(scope="package")
+def browser() -> Iterator["Browser"]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("chromium isn't installed")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
+    with playwright.sync_playwright() as driver:
+        # Root can't have chromium's sandbox, and only our own pages are opened.
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = driver.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def served() -> Iterator[Live]:
+    with running(model=byte_model(CONTEXT)) as live:
+        yield live
+
+
+@pytest.fixture
+def decoder(served: Live) -> Iterator[ScriptedDecoder]:
+    """What answers; it repeats what it is told until a test sets other `replies`."""
+    assert served.wait_idle()
+    scripted = ScriptedDecoder(lambda question: f"You said: {question}", context=CONTEXT)
+    before, served.engine._decoder = served.engine._decoder, scripted  # type: ignore[assignment]
+    yield scripted
+    scripted.go.set()
+    assert served.wait_idle()
+    served.engine._decoder = before
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """What the browser is like; a computer unless a test overrides it."""
+    return DESKTOP
+
+
+@pytest.fixture
+def context(browser: "Browser", options: dict[str, Any]) -> Iterator["BrowserContext"]:
+    """A browser without a past. What its pages do wrong fails the test."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(SECONDS * 1000)
+    wrong: list[str] = []
+
+    def dismiss(dialog: "Dialog") -> None:
+        wrong.append(dialog.message)
+        dialog.dismiss()
+
+    def hear(said: "ConsoleMessage") -> None:
+        if "Content Security Policy" in said.text or "Trusted" in said.text:
+            wrong.append(said.text)
+
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.on("dialog", dismiss)
+    context.on("console", hear)
+    context.on("console", lambda said: wrong.append(said.text) if is_violation(said.text) else None)
+    yield context
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def chat(served: Live, decoder: ScriptedDecoder, context: "BrowserContext") -> "Page":
+    """The page of the chat, opened by the printed link and ready."""
+    page = context.new_page()
+    page.goto(f"{served.address}/?token={TOKEN}")
+    ready(page)
+    return page
+
+
+def ready(page: "Page") -> None:
+    """Wait until the page knows its model."""
+    page.locator("#starters button").first.wait_for(state="attached")
+
+
+def say(page: "Page", text: str) -> None:
+    """Send a message, and don't wait for the answer."""
+    page.fill("#question", text)
+    page.click("#send")
+
+
+def ask(page: "Page", text: str) -> str:
+    """Send a message; returns what was answered."""
+    say(page, text)
+    page.locator("#send").wait_for()
+    return page.locator(".assistant .said").last.inner_text()
