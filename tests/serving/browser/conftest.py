@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 CONTEXT = 512
 SECONDS = 15
-DESKTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "has_touch": True,
+}
 
 
 # Not for the session: while Playwright runs, this thread has an event loop, and others need one.
@@ -53,15 +57,19 @@ def decoder(served: Live) -> Iterator[ScriptedDecoder]:
 
 
 @pytest.fixture
-def options() -> dict[str, Any]:
-    """What the browser is like; a computer unless a test overrides it."""
-    return DESKTOP
+def context(browser: "Browser") -> Iterator["BrowserContext"]:
+    """A browser without a past, on a computer."""
+    yield from watched(browser.new_context(**DESKTOP))
 
 
 @pytest.fixture
-def context(browser: "Browser", options: dict[str, Any]) -> Iterator["BrowserContext"]:
-    """A browser without a past. What its pages do wrong fails the test."""
-    context = browser.new_context(**options)
+def phone(browser: "Browser") -> Iterator["BrowserContext"]:
+    """The same, on a phone."""
+    yield from watched(browser.new_context(**PHONE))
+
+
+def watched(context: "BrowserContext") -> Iterator["BrowserContext"]:
+    """What its pages do wrong fails the test: errors, dialogs, what the policy has to refuse."""
     context.set_default_timeout(SECONDS * 1000)
     wrong: list[str] = []
 
@@ -76,19 +84,36 @@ def context(browser: "Browser", options: dict[str, Any]) -> Iterator["BrowserCon
     context.on("weberror", lambda error: wrong.append(str(error.error)))
     context.on("dialog", dismiss)
     context.on("console", hear)
-    context.on("console", lambda said: wrong.append(said.text) if is_violation(said.text) else None)
     yield context
     context.close()
     assert wrong == []
 
 
-@pytest.fixture
-def chat(served: Live, decoder: ScriptedDecoder, context: "BrowserContext") -> "Page":
-    """The page of the chat, opened by the printed link and ready."""
+def opened(context: "BrowserContext", live: Live, path: str = "/") -> Iterator["Page"]:
+    """A page, opened by the printed link first."""
     page = context.new_page()
-    page.goto(f"{served.address}/?token={TOKEN}")
-    ready(page)
-    return page
+    page.goto(f"{live.address}/?token={TOKEN}")
+    if path != "/":
+        page.goto(live.address + path)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def chat(served: Live, decoder: ScriptedDecoder, context: "BrowserContext") -> Iterator["Page"]:
+    """The page of the chat, ready."""
+    for page in opened(context, served):
+        ready(page)
+        yield page
+
+
+@pytest.fixture
+def chat_on_phone(
+    served: Live, decoder: ScriptedDecoder, phone: "BrowserContext"
+) -> Iterator["Page"]:
+    for page in opened(phone, served):
+        ready(page)
+        yield page
 
 
 def ready(page: "Page") -> None:
