@@ -65,6 +65,7 @@ class Training:
         self.device = choose_device(device)
         self.precision = choose_precision(like.precision if like else plan.precision, self.device)
         self._compiled_before = like.compiled if like else None
+        self._compiled = False
         self.tokenizer = prepared.tokenizer
         self.model = make_model(blueprint, self.device)
         native = DTYPES["bf16" if self.precision == "bf16" else "float32"]
@@ -170,6 +171,7 @@ class Training:
         )
         if compiled:
             compilation.compile_blocks(self.model, cache=cache_folder().parent / "compiled")
+            self._compiled = True
         yield Started(
             step=self.state.step,
             steps=plan.steps,
@@ -217,7 +219,7 @@ class Training:
 
     def evaluate(self, step: int) -> Evaluation:
         """Losses over the fixed validation windows of each source."""
-        with torch.compiler.set_stance("force_eager"):  # no second graph for a few passes
+        with self._uncompiled():
             parts = {
                 name: evaluate(
                     self.result,
@@ -240,7 +242,7 @@ class Training:
     def sample(self, step: int) -> tuple[str, str]:
         """The spec's prompt and what the model writes after it, from the same draws each time."""
         plan = self.blueprint.train
-        with torch.compiler.set_stance("force_eager"), _finite(step):
+        with self._uncompiled(), _finite(step):
             pieces = generate_text(
                 self.result,
                 self.tokenizer,
@@ -250,6 +252,13 @@ class Training:
                 seed=self.blueprint.seed,
             )
             return plan.sample_prompt, "".join(pieces)
+
+    def _uncompiled(self) -> contextlib.AbstractContextManager[object]:
+        """For a few passes: they are worth no second graph."""
+        if not self._compiled:
+            return contextlib.nullcontext()  # to ask torch's compiler for it is to import that
+        stance: contextlib.AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return stance
 
 
 def decide_to_compile(

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maquette.training.optimizer import Muon, make_optimizers, orthogonalise, set_learning_rate
+from maquette.training.optimizer import (
+    AdamW,
+    Muon,
+    Optimizer,
+    make_optimizers,
+    orthogonalise,
+    set_learning_rate,
+)
 from tests.models.small import GPT2, LLAMA, small_model
 
 ADAMW = {
@@ -21,7 +28,7 @@ ADAMW = {
 MUON = {**ADAMW, "kind": "muon", "muon_learning_rate": 0.02, "momentum": 0.95}
 
 
-def optimizers(model: nn.Module, settings: dict[str, Any]) -> list[torch.optim.Optimizer]:
+def optimizers(model: nn.Module, settings: dict[str, Any]) -> list[Optimizer]:
     return make_optimizers(model, **settings)
 
 
@@ -94,8 +101,39 @@ def test_every_parameter_is_in_one_group_and_only_matrices_decay(
     for name, p in model.named_parameters():
         matrix = p.ndim == 2
         muon = settings is MUON and matrix and name.startswith("blocks.")
-        kind = Muon if muon else torch.optim.AdamW
+        kind = Muon if muon else AdamW
         assert found[name] == (kind, 0.1 if matrix else 0.0, 0.02 if muon else 1e-2), name
+
+
+def test_adamw_is_torchs_bit_by_bit() -> None:
+    ours, theirs = small_model(), small_model()
+    [optimizer] = optimizers(ours, ADAMW)
+    reference = torch.optim.AdamW(
+        [
+            {"params": [p for p in theirs.parameters() if p.ndim >= 2], "weight_decay": 0.1},
+            {"params": [p for p in theirs.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=1e-2,
+        betas=(0.9, 0.95),
+        eps=1e-8,
+        fused=True,
+    )
+    pairs = list(zip(ours.parameters(), theirs.parameters(), strict=True))
+    for step in range(5):
+        for i, (a, b) in enumerate(pairs):
+            absent = (i + step) % 7 == 0  # parameters come and go; each counts its own steps
+            a.grad = None if absent else random(*a.shape, seed=step * 50 + i)
+            b.grad = None if a.grad is None else a.grad.clone()
+        set_learning_rate([optimizer], 0.3 * step)
+        for group in reference.param_groups:
+            group["lr"] = 1e-2 * (0.3 * step)
+        optimizer.step()
+        reference.step()
+    for a, b in pairs:
+        assert torch.equal(a, b)
+        assert optimizer.state[a].keys() == reference.state[b].keys()
+        for key, tensor in optimizer.state[a].items():
+            assert torch.equal(tensor, reference.state[b][key]), key
 
 
 def test_adamw_is_torchs_with_decay_on_matrices_alone() -> None:

@@ -2,6 +2,8 @@ import json
 import math
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,21 @@ def test_the_run_directory_is_as_designed(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
     assert [row["event"] for row in rows][:2] == ["started", "note"]
     assert [row["step"] for row in rows if row["event"] == "step"] == list(range(1, 13))
+
+
+def test_no_start_waits_for_torchs_compiler(tmp_path: Path) -> None:
+    run = new_run(tmp_path, optimizer={"kind": "muon"}, average=0.9)
+    script = f"""
+import sys
+from pathlib import Path
+from maquette.runs.store import Run
+from maquette.worker import work
+kinds = {{event.kind for event in work(Run(Path({str(run.path)!r})))}}
+assert kinds >= {{"step", "evaluated", "sampled", "checkpoint", "finished"}}
+print("torch" in sys.modules, "torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True False\n", "")
 
 
 def test_a_run_cut_off_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from maquette.errors import CheckpointError
 from maquette.training.loop import TrainState
+from maquette.training.optimizer import Optimizer
 
 MODEL, OPTIMIZER, TRAINER = "model.safetensors", "optimizer.safetensors", "trainer.json"
 _RAW = "weights:"
@@ -27,7 +28,7 @@ _POSITIONS = "position_embedding.weight"
 def save_training(
     folder: Path,
     model: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Optimizer],
     scaler: torch.amp.GradScaler,
     state: TrainState,
     average: AveragedModel | None = None,
@@ -55,7 +56,7 @@ def save_training(
 def load_training(
     folder: Path,
     model: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Optimizer],
     scaler: torch.amp.GradScaler,
     average: AveragedModel | None = None,
 ) -> TrainState:
@@ -172,9 +173,7 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _optimizer_tensors(
-    model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> dict[str, Tensor]:
+def _optimizer_tensors(model: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
     names = {id(p): name for name, p in model.named_parameters()}
     return {
         f"{names[id(p)]}:{key}": value.contiguous()

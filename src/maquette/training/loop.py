@@ -15,7 +15,7 @@ from maquette.errors import TrainingError
 from maquette.events import CheckpointDue, Evaluated, Event, Finished, Note, Sampled, StepDone
 from maquette.models.loss import IGNORE
 from maquette.training.evaluate import Evaluation
-from maquette.training.optimizer import set_learning_rate
+from maquette.training.optimizer import Optimizer, set_learning_rate
 
 TRY = "try a lower train.learning_rate, more schedule.warmup_steps, or model.qk_norm: true"
 
@@ -41,7 +41,7 @@ class Every:
 
 def train(
     model: nn.Module,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Optimizer],
     state: TrainState,
     *,
     batch: Callable[[int], tuple[Tensor, Tensor]],
@@ -91,9 +91,9 @@ def train(
         )
         rate = set_learning_rate(optimizers, factor(step))
         for optimizer in optimizers:
-            scaler.step(optimizer)
-            optimizer.zero_grad(set_to_none=True)
+            scaler.step(optimizer)  # type: ignore[arg-type]  # it calls step(), and no more
         scaler.update()
+        model.zero_grad()
         if average is not None:
             average.update_parameters(model)
         state.step = step
@@ -155,7 +155,7 @@ def _gradients(
     gradient_clip: float | None,
     autocast: AbstractContextManager[object],
     scaler: torch.amp.GradScaler,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: Sequence[Optimizer],
     step: int,
 ) -> tuple[float, float]:
     """Fill every gradient from one batch, cut into as many parts as there are divisors of their
@@ -169,7 +169,7 @@ def _gradients(
         scaler.scale(loss).backward()
         total += loss.detach()
     for optimizer in optimizers:
-        scaler.unscale_(optimizer)
+        scaler.unscale_(optimizer)  # type: ignore[arg-type]  # it reads the groups, and no more
     parameters = list(model.parameters())
     norm = torch.nn.utils.clip_grad_norm_(parameters, gradient_clip or math.inf)
     mean_loss, gradient_norm = float(total), float(norm)

@@ -1,8 +1,13 @@
-"""Optimizers: AdamW, or Muon for the blocks' matrices and AdamW for the rest."""
+"""Optimizers: AdamW, or Muon for the blocks' matrices and AdamW for the rest.
+
+They have what the loop, the scaler and a checkpoint need of torch.optim.Optimizer, and aren't
+derived from it: to make one of those imports torch's compiler, which takes a worker a second of
+every start.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +54,68 @@ def _polynomial_of_gram(gram: Tensor, iterations: int) -> Tensor:
     return product
 
 
-class Muon(torch.optim.Optimizer):
+Group = dict[str, Any]
+"""Parameters (`params`), and the settings that are theirs, `lr` among them."""
+
+
+class Optimizer(Protocol):
+    """Updates parameters by their gradients; `state` is all that it remembers of each."""
+
+    param_groups: list[Group]
+    state: defaultdict[Tensor, dict[str, Tensor]]
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101).
+
+    The arithmetic is torch's own: its fused kernel, as torch.optim.AdamW calls it.
+    """
+
+    def __init__(self, groups: Sequence[Group], *, betas: tuple[float, float], eps: float) -> None:
+        self.param_groups = list(groups)
+        self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
+        self._beta1, self._beta2 = betas
+        self._eps = eps
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                self._update(parameters, group)
+
+    def _update(self, parameters: list[Tensor], group: Group) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p] = {
+                    "step": torch.zeros((), device=p.device),
+                    "exp_avg": torch.zeros_like(p),
+                    "exp_avg_sq": torch.zeros_like(p),
+                }
+        steps = [self.state[p]["step"] for p in parameters]
+        torch._foreach_add_(steps, 1)
+        torch._fused_adamw_(
+            parameters,
+            [p.grad for p in parameters if p.grad is not None],
+            [self.state[p]["exp_avg"] for p in parameters],
+            [self.state[p]["exp_avg_sq"] for p in parameters],
+            [],
+            steps,
+            lr=group["lr"],
+            beta1=self._beta1,
+            beta2=self._beta2,
+            weight_decay=group["weight_decay"],
+            eps=self._eps,
+            amsgrad=False,
+            maximize=False,
+        )
+
+
+class Muon:
     """Momentum, orthogonalised: steps of equal size in every direction of a matrix.
 
     The arithmetic is torch.optim.Muon's (Nesterov momentum, decoupled weight decay, a step
@@ -67,13 +133,16 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float,
         arithmetic: torch.dtype,
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.param_groups: list[Group] = [
+            {"params": list(params), "lr": lr, "weight_decay": weight_decay}
+        ]
+        self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
+        self._momentum = momentum
         self._arithmetic = arithmetic
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Update every matrix that has a gradient."""
-        assert closure is None
         for group in self.param_groups:
             shapes: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
@@ -82,14 +151,14 @@ class Muon(torch.optim.Optimizer):
             for shape, parameters in shapes.items():
                 self._update(parameters, shape, group)
 
-    def _update(self, parameters: list[Tensor], shape: torch.Size, group: dict[str, Any]) -> None:
+    def _update(self, parameters: list[Tensor], shape: torch.Size, group: Group) -> None:
         gradients = [p.grad for p in parameters if p.grad is not None]
         for p in parameters:
             if not self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
         momenta = [self.state[p]["momentum_buffer"] for p in parameters]
-        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        torch._foreach_lerp_(momenta, gradients, 1 - self._momentum)
+        nesterov = torch._foreach_lerp(gradients, momenta, self._momentum)
         updates = orthogonalise(torch.stack(nesterov).to(self._arithmetic)).to(parameters[0].dtype)
         rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
@@ -108,7 +177,7 @@ def make_optimizers(
     muon_learning_rate: float | None,
     momentum: float | None,
     arithmetic: torch.dtype,
-) -> list[torch.optim.Optimizer]:
+) -> list[Optimizer]:
     """The optimizers of a model; each parameter belongs to one, each group knows its `peak` rate.
 
     Weight decay acts on matrices only: pulling gains and biases to zero has no use. Muon takes
@@ -120,17 +189,16 @@ def make_optimizers(
         name for name, p in named if kind == "muon" and p.ndim == 2 and name.startswith("blocks.")
     }
     rest = [p for name, p in named if name not in inside]
-    adamw = torch.optim.AdamW(
+    matrices, others = [p for p in rest if p.ndim >= 2], [p for p in rest if p.ndim < 2]
+    adamw = AdamW(
         [
-            {"params": [p for p in rest if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+            {"params": matrices, "lr": learning_rate, "weight_decay": weight_decay},
+            {"params": others, "lr": learning_rate, "weight_decay": 0.0},
         ],
-        lr=learning_rate,
         betas=(beta1, beta2),
         eps=epsilon,
-        fused=True,
     )
-    optimizers: list[torch.optim.Optimizer] = [adamw]
+    optimizers: list[Optimizer] = [adamw]
     if inside:
         assert muon_learning_rate is not None
         assert momentum is not None
@@ -149,7 +217,7 @@ def make_optimizers(
     return optimizers
 
 
-def set_learning_rate(optimizers: Iterable[torch.optim.Optimizer], factor: float) -> float:
+def set_learning_rate(optimizers: Iterable[Optimizer], factor: float) -> float:
     """Set every group to its peak times the factor; returns the first group's rate."""
     optimizers = list(optimizers)
     for optimizer in optimizers:
