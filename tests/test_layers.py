@@ -13,6 +13,7 @@ TIERS = {
     "errors": 0,
     "quantities": 0,
     "shapes": 1,
+    "augmentation": 1,
     "events": 1,
     "facts": 1,
     "spec": 1,
@@ -41,7 +42,7 @@ TIERS = {
     "__main__": 7,
 }
 # Plain modules that the packages of their own tier may use.
-GROUND = ("shapes", "events", "facts")
+GROUND = ("shapes", "augmentation", "events", "facts")
 # Nothing heavy when the module is imported; inside functions it is allowed.
 WITHOUT_TORCH = ("spec", "blueprint", "runs", "simulation", "cli", "tui", "errors", "events")
 HEAVY = {"torch", "transformers", "datasets", "fastapi", "textual"}
@@ -55,13 +56,18 @@ LIFTED = (
     "generation.sampling",
     "generation.decode",
     "data.batches",
+    "data.image.augment",
+    "data.image.batches",
+    "data.image.operations",
+    "data.image.pixels",
     "data.text.stories*",
 )
-LIFTED_MAY_USE = ("errors", "shapes", "events", "data.text.piece")
+LIFTED_MAY_USE = ("errors", "shapes", "augmentation", "events", "data.text.piece")
 STDLIB_ONLY = (
     "errors",
     "quantities",
     "shapes",
+    "augmentation",
     "events",
     "facts",
     "runs.*",

@@ -1,7 +1,10 @@
 """The cache of prepared data: where it is, what is in it, and how to be rid of it."""
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,39 @@ def remove_prepared(entry: Entry) -> None:
             durable.remove_folder(entry.path)
     except Timeout:
         raise DataError(f"{entry.path}: another process is preparing it right now") from None
+
+
+@contextlib.contextmanager
+def preparing(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of one data set to write it; `waiting` is called when somebody else has it.
+
+    What killed preparations left is removed first, but nothing that one still works on.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(lock_path(folder))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        waiting()
+        lock.acquire(poll_interval=0.2)
+    try:
+        _remove_leftovers(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_leftovers(mine: Path) -> None:
+    from filelock import FileLock, Timeout
+
+    for temporary in mine.parent.glob(f"{durable.TEMPORARY}*"):
+        key = temporary.name.removeprefix(durable.TEMPORARY).split("-")[0]
+        if key == mine.name:
+            shutil.rmtree(temporary, ignore_errors=True)
+            continue
+        with contextlib.suppress(Timeout), FileLock(lock_path(mine.with_name(key)), timeout=0):
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def lock_path(folder: Path) -> Path:

@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from maquette.data.cache import FACTS_FILE, cache_folder, lock_path
+from maquette.data.cache import FACTS_FILE, cache_folder, preparing
 from maquette.data.encoding import Encoder, batched
 from maquette.data.sources import (
     RemarkingSource,
@@ -139,8 +138,7 @@ def prepare(
         return prepared
     try:
         durable.make_folder(root)
-        with _locked(folder, report):
-            _remove_leftovers(root, folder)
+        with preparing(folder, lambda: report(Progress("waiting", "", "", 0, 0, 0, None))):
             prepared = _open_if_whole(folder)  # made while we waited
             if prepared is None:
                 if folder.exists():
@@ -216,38 +214,6 @@ def _open_if_whole(folder: Path) -> Prepared | None:
         return open_prepared(folder)
     except (DamagedError, DataError):
         return None
-
-
-class _locked:  # noqa: N801 - used like a function
-    """Hold the lock of one prepared folder; say so when another process has it."""
-
-    def __init__(self, folder: Path, report: Report) -> None:
-        self._folder, self._report = folder, report
-        self._lock = FileLock(lock_path(folder))
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            self._report(Progress("waiting", "", "", 0, 0, 0, None))
-            self._lock.acquire(poll_interval=0.2)
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-def _remove_leftovers(root: Path, mine: Path) -> None:
-    """Remove what killed preparations left, but nothing that one still works on."""
-    for temporary in root.glob(f"{durable.TEMPORARY}*"):
-        key = temporary.name.removeprefix(durable.TEMPORARY).split("-")[0]
-        if key == mine.name:
-            shutil.rmtree(temporary, ignore_errors=True)
-            continue
-        try:
-            with FileLock(lock_path(root / key), timeout=0):
-                shutil.rmtree(temporary, ignore_errors=True)
-        except Timeout:
-            continue
 
 
 def _make(

@@ -119,7 +119,7 @@ def read_texts(
 
     Raises DataError when the library, the network, the data set, its split or its field is missing.
     """
-    rows = _load(dataset, config, split, revision, streaming)
+    rows = load_split(dataset, config, split, revision, streaming=streaming)
     columns = rows.column_names
     if columns is not None and field not in columns:
         raise DataError(
@@ -143,9 +143,19 @@ def read_texts(
 _AGAIN = "try again; without `streaming` what was downloaded is kept"
 
 
-def _load(
-    dataset: str, config: str | None, split: str, revision: str | None, streaming: bool
+def load_split(
+    dataset: str,
+    config: str | None,
+    split: str,
+    revision: str | None,
+    *,
+    streaming: bool = False,
+    instead: str = "files",
 ) -> Any:
+    """One split as the `datasets` library has it, from its local cache or else from the hub.
+
+    `instead` is the kind of source that reads the same from files. Raises DataError.
+    """
     try:
         import datasets
     except ImportError as error:
@@ -159,16 +169,17 @@ def _load(
             dataset, config, split=split, revision=revision, streaming=streaming
         )
     except Exception as error:  # the library lets many kinds of its own dependencies' errors out
-        raise _explained(dataset, error) from error
+        raise _explained(dataset, error, instead) from error
 
 
-def _explained(dataset: str, error: Exception) -> DataError:
+def _explained(dataset: str, error: Exception, instead: str) -> DataError:
     name = f"hub data set {dataset}"
     first_line = (str(error) or type(error).__name__).splitlines()[0]
     if isinstance(error, ConnectionError):
         return DataError(
             f"{name}: the hub can't be reached, and it is not in the local cache",
-            hint="check the network; or download it elsewhere and give its files to `kind: files`",
+            hint="check the network; or download it elsewhere, and read its files with "
+            f"`kind: {instead}`",
         )
     if type(error).__name__ == "DatasetNotFoundError":
         return DataError(

@@ -20,16 +20,17 @@ class Found(NamedTuple):
     named: bool
 
 
-def find_files(patterns: str | Sequence[str]) -> list[Found]:
+def find_files(patterns: str | Sequence[str], *, ending: str = "txt") -> list[Found]:
     """The files that paths and globs stand for: in the order given, each glob sorted, none twice.
 
+    `ending` is what a hint says that such files end in.
     Raises DataError for a path that isn't a file, and for a glob that matches none.
     """
     found: dict[Path, Found] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         path = Path(pattern).expanduser()
         is_glob = glob.has_magic(str(path)) and not path.exists()
-        paths = _matches(path) if is_glob else [_regular(path)]
+        paths = _matches(path) if is_glob else [_regular(path, ending)]
         for match in paths:
             found.setdefault(match, Found(match, named=not is_glob))
     return list(found.values())
@@ -43,10 +44,10 @@ def _matches(pattern: Path) -> list[Path]:
     return paths
 
 
-def _regular(path: Path) -> Path:
+def _regular(path: Path, ending: str) -> Path:
     try:
         if path.is_dir():
-            raise DataError(f"{path}: is a folder", hint=f"its text files are {path}/**/*.txt")
+            raise DataError(f"{path}: is a folder", hint=f"its files are {path}/**/*.{ending}")
         if not path.exists():
             raise DataError(f"{path}: no such file", hint=_WHERE)
         if not path.is_file():

@@ -1,0 +1,1 @@
+"""Images: sources, preparation, batches, augmentation."""

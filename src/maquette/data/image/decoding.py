@@ -1,0 +1,186 @@
+"""An image file to square RGB pixels. Also the program that worker processes run: no torch here.
+
+Whatever comes in, grey, palette, 16 bits, CMYK, with transparency (laid on white), turned by EXIF,
+comes out as 8-bit RGB. Of an animation, the first picture.
+"""
+
+import io
+import pickle
+import struct
+import sys
+import warnings
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from maquette.augmentation import Crop, centre_box
+
+Pixels = NDArray[np.uint8]
+Encoded = bytes | tuple[str, int, int]
+"""The bytes of an image file, or where they are: a path, an offset and a length (0: to the end)."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # what EXIF's orientation asks for; from 5 on, width and height change places
+
+
+class BrokenError(Exception):
+    """An image can't be read; the message says why, without its name."""
+
+
+def shorter_side(encoded: Encoded) -> int:
+    """Pixels of an image's shorter side, from its header alone. Raises BrokenError."""
+    with _quiet(), _opened(encoded) as image:
+        return min(image.size)
+
+
+def decode(encoded: Encoded, size: int, crop: Crop | None = None) -> Pixels:
+    """The image as (size, size, 3): its shorter side brought to `size`, and the middle of it.
+
+    With a crop, that part of it brought to `size` instead. Raises BrokenError.
+    """
+    with _quiet(), _opened(encoded) as image:
+        try:
+            return _fitted(image, size, crop)
+        except Exception as error:  # Pillow's readers raise whatever a bad file trips over
+            raise BrokenError(_reason(error)) from error
+
+
+def fit(pixels: Pixels, size: int, crop: Crop | None = None) -> Pixels:
+    """Pixels (H, W, 3) as (size, size, 3), by the same rule as `decode`."""
+    if crop is None and pixels.shape == (size, size, 3):
+        return pixels
+    return _fitted(Image.fromarray(pixels), size, crop)
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """Any mode as 8-bit RGB, what is transparent laid on white."""
+    if image.mode.startswith("I;16") or image.mode == "I":  # Pillow would cut, not scale
+        values = np.asarray(image).astype(np.int64)
+        return Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        if image.mode == "La":
+            image = image.convert("LA")
+        whole = image.convert("RGBA")
+        white = Image.new("RGBA", whole.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, whole).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _fitted(image: Image.Image, size: int, crop: Crop | None) -> Pixels:
+    turn = _turn(image)
+    width, height = image.size if turn is None or turn < 5 else image.size[::-1]
+    box = centre_box(width, height) if crop is None else crop.box(width, height)
+    # A JPEG is decoded at a half, a quarter or an eighth where that is still large enough.
+    scale = size / min(box[2] - box[0], box[3] - box[1])
+    if scale < 0.5:
+        image.draft(None, (int(image.width * scale) + 1, int(image.height * scale) + 1))
+    image.load()
+    image = rgb(image)
+    if turn is not None:
+        image = image.transpose(_TURNS[turn])
+    x, y = image.width / width, image.height / height
+    box = (box[0] * x, box[1] * y, min(box[2] * x, image.width), min(box[3] * y, image.height))
+    if image.size != (size, size) or box != (0, 0, size, size):
+        image = image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+    return np.asarray(image)
+
+
+def _turn(image: Image.Image) -> int | None:
+    try:
+        turn = image.getexif().get(0x0112)
+    except Exception:  # damaged EXIF says nothing of the picture
+        return None
+    return turn if turn in _TURNS else None
+
+
+def _opened(encoded: Encoded) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(_read(encoded)))
+    except Exception as error:  # Pillow's readers raise whatever a bad file trips over
+        raise BrokenError(_reason(error)) from error
+
+
+def _read(encoded: Encoded) -> bytes:
+    if isinstance(encoded, bytes):
+        return encoded
+    path, offset, length = encoded
+    with Path(path).open("rb") as file:
+        file.seek(offset)
+        return file.read(length or -1)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "is no image"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"has more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    if isinstance(error, OSError) and error.strerror:
+        return f"can't be read: {error.strerror.lower()}"
+    return f"can't be read: {error or type(error).__name__}"
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801 - used like a function
+    """Pillow's warnings say nothing that stops a picture, but for one about its size."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def decode_all(
+    images: list[tuple[Encoded, Crop | None]], size: int
+) -> tuple[Pixels, dict[int, str]]:
+    """Many of them, (N, size, size, 3), and why those that are broken are; these stay black."""
+    pixels = np.zeros((len(images), size, size, 3), dtype=np.uint8)
+    broken = {}
+    for row, (encoded, crop) in enumerate(images):
+        try:
+            pixels[row] = decode(encoded, size, crop)
+        except BrokenError as error:
+            broken[row] = str(error)
+    return pixels, broken
+
+
+def send(pipe: IO[bytes], value: Any) -> None:
+    """Write a value to a pipe between us and a worker process."""
+    data = pickle.dumps(value, protocol=5)
+    pipe.write(struct.pack("<Q", len(data)) + data)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> Any:
+    """The next value from the other side. Raises EOFError when there is no other side."""
+    head = pipe.read(8)
+    if len(head) < 8:
+        raise EOFError
+    (length,) = struct.unpack("<Q", head)
+    data = pipe.read(length)
+    if len(data) < length:
+        raise EOFError
+    return pickle.loads(data)
+
+
+def main() -> None:
+    """Decode what comes on stdin until it ends: when whoever started us is gone, so are we."""
+    tasks, results = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # nothing may print into the results
+    while True:
+        try:
+            images, size = receive(tasks)
+        except EOFError:
+            return
+        send(results, decode_all(images, size))
+
+
+if __name__ == "__main__":
+    main()
