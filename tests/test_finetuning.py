@@ -21,7 +21,8 @@ from maquette.data.prepare import data_key, prepare
 from maquette.errors import CheckpointError, SpecError
 from maquette.evaluation import evaluate_split, together
 from maquette.events import CheckpointSaved, Evaluated, StepDone
-from maquette.loading import load_run_model, read_blueprint, run_spec
+from maquette.loading import load_run_model
+from maquette.reading import language_blueprint, run_spec
 from maquette.runs.control import starting_point
 from maquette.runs.store import Run, Store
 from maquette.spec.schema import Spec
@@ -175,7 +176,7 @@ class TestWhatIsTakenOver:
         base = base_run(tmp_path, model={"position": position})
         run = new_run(tmp_path, model={"context": 8, "dropout": 0.1})
         train_until(run, 1)
-        shape = read_blueprint(run).shape
+        shape = language_blueprint(run).shape
         assert (shape.context, shape.dropout, shape.width) == (8, 0.1, 16)
         short, _, _ = load_run_model(run, checkpoint=0, device="cpu")
         long, _, _ = load_run_model(base, device="cpu")
@@ -429,7 +430,7 @@ def test_plan_tells_where_it_begins(
     assert main(["plan", "chat-tune", "--set", "train.from=base", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["from"] == {"run": str(base.path), "step": step}
-    assert plan["blueprint"]["shape"] == dataclasses.asdict(read_blueprint(base).shape)
+    assert plan["blueprint"]["shape"] == dataclasses.asdict(language_blueprint(base).shape)
     assert plan["blueprint"]["train"]["objective"] == "chat"
 
 

@@ -79,9 +79,9 @@ class TrainedRun:
     @property
     def blueprint(self) -> Blueprint:
         """Every number of the run."""
-        from maquette.loading import read_blueprint
+        from maquette.reading import language_blueprint
 
-        return read_blueprint(self._run)
+        return language_blueprint(self._run)
 
     def events(self) -> list[Event]:
         """Everything that happened, oldest first."""

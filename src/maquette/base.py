@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maquette.blueprint.resolve import resolve_shape
-from maquette.errors import CheckpointError, MaquetteError, RunError, SpecError
+from maquette.errors import CheckpointError, MaquetteError, SpecError
+from maquette.reading import run_spec
 from maquette.runs.store import Checkpoint, Run, Store
 from maquette.spec import load
 from maquette.spec.checks import Problem
@@ -68,15 +69,6 @@ def base_checkpoint(spec: Spec) -> Checkpoint | None:
         ) from None
 
 
-def _spec_of(run: Run) -> Spec:
-    try:
-        if not run.meta.spec:
-            raise ValueError("there is none")
-        return Spec.model_validate(run.meta.spec)
-    except ValueError as error:
-        raise RunError(f"{run.path / 'meta.json'} holds no spec: {error}") from None
-
-
 def _find(spec: Spec, store: Store) -> _Base | list[Problem]:
     """The run that a spec begins from, every byte of its checkpoint checked, or why there is none.
 
@@ -87,7 +79,7 @@ def _find(spec: Spec, store: Store) -> _Base | list[Problem]:
         return []
     try:
         run = store.find(train.from_run)
-        return _Base(run, _spec_of(run), run.checkpoint(train.from_checkpoint).step)
+        return _Base(run, run_spec(run), run.checkpoint(train.from_checkpoint).step)
     except MaquetteError as error:
         hint = f"; {error.hint}" if error.hint else ""
         text = f"train.from={train.from_run}: {error.message}{hint}"

@@ -25,7 +25,7 @@ def test_new_writes_a_sound_commented_spec(capsys: pytest.CaptureFixture[str]) -
     text = Path("notes-chat.yaml").read_text()
     assert text.startswith(f"# yaml-language-server: $schema={SCHEMA_FILE}\n")
     assert load_spec("notes-chat.yaml").name == "notes-chat"
-    assert json.loads(Path(SCHEMA_FILE).read_text())["title"] == "Spec"
+    assert json.loads(Path(SCHEMA_FILE).read_text())["title"] == "A spec of maquette"
     assert main(["check", "notes-chat.yaml"]) == 0
     assert capsys.readouterr().out.startswith("notes-chat.yaml: ok (")
 
@@ -79,7 +79,8 @@ def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     schema = json.loads(capsys.readouterr().out)
     train = schema["$defs"]["Train"]["properties"]
     assert train["learning_rate"]["description"] == "Peak learning rate."
-    assert schema["additionalProperties"] is False
+    assert {kind["$ref"] for kind in schema["anyOf"]} == {"#/$defs/Spec", "#/$defs/ImageSpec"}
+    assert all(part["additionalProperties"] is False for part in schema["$defs"].values())
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from maquette.data.cache import cache_folder, lock_path
 from maquette.data.prepare import data_key
-from maquette.loading import run_spec
+from maquette.reading import run_spec
 from maquette.runs.store import Run, Store
 from maquette.spec.schema import Spec
 from maquette.worker import __main__ as worker

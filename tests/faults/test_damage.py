@@ -15,6 +15,7 @@ from maquette import loading
 from maquette.blueprint.blueprint import Blueprint
 from maquette.cli import main
 from maquette.errors import CheckpointError, MaquetteError
+from maquette.reading import language_blueprint
 from maquette.runs.store import Run, Store
 from maquette.spec.schema import Spec
 from maquette.training import checkpoint
@@ -190,7 +191,7 @@ def test_a_flipped_bit_costs_at_most_two_events(run: Run, count: int) -> None:
 def test_a_flipped_bit_in_what_a_model_is_built_by_is_found(
     run: Run, monkeypatch: pytest.MonkeyPatch, name: str, count: int
 ) -> None:
-    before = loading.read_blueprint(run)
+    before = language_blueprint(run)
     monkeypatch.setattr(loading, "load_weights", lambda *_: pytest.fail("weights were loaded"))
     saved = run.checkpoint()
     for what in flips(run.path / name, count, seed=5):
@@ -212,7 +213,7 @@ def test_another_sound_tokenizer_is_found(run: Run) -> None:
 
 def reads_as(run: Run, blueprint: Blueprint) -> bool:
     try:
-        return loading.read_blueprint(run) == blueprint
+        return language_blueprint(run) == blueprint
     except MaquetteError:
         return False
 

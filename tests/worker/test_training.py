@@ -15,7 +15,7 @@ from maquette.blueprint.extend import extend
 from maquette.build import rate_factor
 from maquette.errors import RunError, TrainingError
 from maquette.events import CheckpointSaved, Evaluated, Finished, Started, StepDone
-from maquette.loading import read_blueprint
+from maquette.reading import read_blueprint
 from maquette.runs.store import Run, Store
 from maquette.worker import __main__ as worker
 from maquette.worker import work

@@ -4,23 +4,23 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, TypeVar
 
-from maquette.blueprint import costs
-from maquette.blueprint.blueprint import Blueprint, Extension, SchedulePlan, TrainPlan
+from maquette.blueprint.blueprint import AnyBlueprint, Extension, SchedulePlan, TrainPlan
 from maquette.errors import UsageError
 
 How = Literal["continue", "rewarm", "constant"]
+B = TypeVar("B", bound=AnyBlueprint)
 
 
 def extend(
-    blueprint: Blueprint,
+    blueprint: B,
     *,
     after_step: int,
     more_steps: int | None = None,
     more_epochs: float | None = None,
     how: How | None = None,
-) -> Blueprint:
+) -> B:
     """The blueprint of the run with more steps after `after_step`, in steps or in epochs.
 
     By default a run whose learning rate has come to the end of its fall warms up again; any other
@@ -35,7 +35,7 @@ def extend(
         steps = _epochs_later(plan, after_step, more_epochs)
     if steps <= after_step:
         raise UsageError("an extension has at least one step", hint="ask for more of them")
-    kept = tuple(e for e in plan.extensions if e.after_step < after_step)
+    kept: tuple[Extension, ...] = tuple(e for e in plan.extensions if e.after_step < after_step)
     fallen = _has_fallen(plan.schedule, kept, after_step)
     if how is None:
         how = "rewarm" if fallen else "continue"
@@ -48,14 +48,17 @@ def extend(
             hint=f"use --schedule {'rewarm' if fallen else 'continue'}",
         )
     extension = Extension(after_step, how, _schedule(plan.schedule, after_step, steps, how))
-    plan = dataclasses.replace(
+    longer = dataclasses.replace(
         plan,
         steps=steps,
         epochs=steps * plan.batch_size / plan.windows_per_epoch,
         tokens=steps * plan.tokens_per_step,
         extensions=(*kept, extension),
     )
-    return dataclasses.replace(blueprint, train=plan, costs=costs.costs(blueprint.shape, plan))
+    costs = dataclasses.replace(
+        blueprint.costs, flops=blueprint.costs.flops_per_token * longer.tokens
+    )
+    return dataclasses.replace(blueprint, train=longer, costs=costs)  # type: ignore[arg-type]
 
 
 def _epochs_later(plan: TrainPlan, after_step: int, more: float | None) -> int:

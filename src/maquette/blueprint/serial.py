@@ -6,18 +6,18 @@ import json
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.errors import RunError
 
 
-def to_json(blueprint: Blueprint) -> str:
+def to_json(blueprint: AnyBlueprint) -> str:
     """JSON, indented by two: the fields in their order, and a checksum of them."""
     value = dataclasses.asdict(blueprint)
     value["checksum"] = _checksum(blueprint, value)
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def from_json(text: str) -> Blueprint:
+def from_json(text: str) -> AnyBlueprint:
     """The blueprint in a JSON text.
 
     Raises RunError where a key is missing, unknown or wrong, or the checksum differs; a text
@@ -26,7 +26,8 @@ def from_json(text: str) -> Blueprint:
     try:
         value = json.loads(text, parse_constant=_no_constant)
         checksum = value.pop("checksum", None) if isinstance(value, dict) else None
-        blueprint = _read(Blueprint, value, "blueprint")
+        images = isinstance(value, dict) and value.get("task") == "image-classification"
+        blueprint = _read(ImageBlueprint if images else Blueprint, value, "blueprint")
         if checksum not in (None, _checksum(blueprint, value)):
             raise ValueError("its checksum differs")
     except (ValueError, RecursionError) as error:
@@ -34,11 +35,11 @@ def from_json(text: str) -> Blueprint:
             f"this is no blueprint that maquette {_version()} can read: {error}",
             hint="blueprint.json was changed, damaged, or written by another version",
         ) from None
-    assert isinstance(blueprint, Blueprint)
+    assert isinstance(blueprint, AnyBlueprint)
     return blueprint
 
 
-def _checksum(blueprint: Blueprint, written: Any) -> str:
+def _checksum(blueprint: AnyBlueprint, written: Any) -> str:
     """SHA-256 of all that it says, however the text is laid out, less what wasn't written."""
     value = _as_written(dataclasses.asdict(blueprint), written)
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()

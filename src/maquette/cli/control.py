@@ -11,7 +11,6 @@ from maquette.cli.train import Detach, Queue, carry_out
 from maquette.errors import CheckpointError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from maquette.blueprint.blueprint import Blueprint
     from maquette.runs.control import Ending
     from maquette.runs.state import State
     from maquette.runs.store import Checkpoint, Run
@@ -37,13 +36,13 @@ def stop(
     endings: list[Ending] = []
     for run in runs:  # all are asked before any is waited for
         try:
-            queued = run.state().status == "queued"
+            state = run.state()
             endings.append(ask_to_stop(run, now=now))
         except RunError as error:
             common.print_error(error.message, error.hint)
             failed = True
         else:
-            common.say(f"{run.id}: {_what_comes(queued=queued, now=now)}")
+            common.say(f"{run.id}: {_what_comes(state, now=now)}")
     try:
         states = [(ending.run, ending.wait()) for ending in endings]
     except KeyboardInterrupt:
@@ -133,6 +132,7 @@ def _extend(
     """Add steps to a run's blueprint, and say so. For the holder of its lock."""
     from maquette.blueprint import serial
     from maquette.blueprint.extend import extend
+    from maquette.reading import read_blueprint
 
     if found is None:
         raise CheckpointError(
@@ -140,7 +140,7 @@ def _extend(
             hint=f"`maquette resume {run.name}` without them begins it at the start",
         )
     _prepare(run)  # first: an extension is not to stay behind from a resume that can't be
-    blueprint = _blueprint(run)
+    blueprint = read_blueprint(run)
     longer = extend(
         blueprint,
         after_step=found.step,
@@ -162,7 +162,9 @@ def _check_unfinished(run: "Run", found: "Checkpoint | None", *, chosen: bool) -
     state = run.state()
     if state.status != "completed":
         return
-    plan = _blueprint(run).train
+    from maquette.reading import read_blueprint
+
+    plan = read_blueprint(run).train
     step = found.step if found else 0
     added = any(extension.after_step == step for extension in plan.extensions)
     if step >= plan.steps or not (chosen or added):
@@ -183,19 +185,11 @@ def _prepare(run: "Run") -> None:
         prepare_run(run, progress=progress)
 
 
-def _blueprint(run: "Run") -> "Blueprint":
-    """As `maquette.loading` reads it, without torch."""
-    from maquette.blueprint import serial
-    from maquette.runs.durable import os_errors
-
-    with os_errors("read", run.blueprint_path):
-        text = run.blueprint_path.read_text(encoding="utf-8")
-    return serial.from_json(text)
-
-
-def _what_comes(*, queued: bool, now: bool) -> str:
-    if queued:
+def _what_comes(state: "State", *, now: bool) -> str:
+    if state.status == "queued":
         return "leaving the queue"
+    if state.doing:
+        return "ending: it does not train yet"
     if now:
         return "ending at once, without a checkpoint"
     return "ending after the step it is at, with a checkpoint"

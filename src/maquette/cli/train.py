@@ -211,7 +211,7 @@ def _work(
 ) -> Iterator["Event"]:
     """The run's events, shown live as they come."""
     from maquette.cli.panel import progress
-    from maquette.loading import read_blueprint
+    from maquette.reading import read_blueprint
     from maquette.worker import work
 
     def waiting(ahead: int) -> None:
@@ -247,7 +247,11 @@ def _command() -> list[str]:
 
 def _program() -> str:
     """What a person types to call this program: after `make demo` its folder isn't in $PATH."""
-    return "maquette" if shutil.which("maquette") else shlex.quote(sys.argv[0])
+    if shutil.which("maquette"):
+        return "maquette"
+    if Path(sys.argv[0]).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m maquette"
+    return shlex.quote(sys.argv[0])
 
 
 def _readable(argument: str) -> str:

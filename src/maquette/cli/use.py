@@ -184,7 +184,8 @@ def _evaluate(
     from maquette.data.prepare import prepare
     from maquette.errors import DataError
     from maquette.evaluation import evaluate_split
-    from maquette.loading import inherited_tokenizer, load_checkpoint_model, run_spec
+    from maquette.loading import load_checkpoint_model
+    from maquette.reading import inherited_tokenizer, run_spec
     from maquette.training.device import autocast, choose_precision
 
     model, _, blueprint = load_checkpoint_model(run, saved, device=device)

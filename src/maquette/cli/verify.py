@@ -76,7 +76,7 @@ def _spec(
 ) -> "tuple[Spec, Started | None, str]":
     """The spec, and of a run how it began and its device."""
     from maquette.events import Started
-    from maquette.loading import run_spec
+    from maquette.reading import run_spec
     from maquette.spec.load import parse_spec, preset_names
     from maquette.spec.task import language
 
@@ -161,6 +161,7 @@ def _figures(verdict: "Verdict") -> dict[str, Any]:
     return {
         "exact": verdict.exact,
         **dataclasses.asdict(verdict),
+        "repeated": sum(kill.repeated for kill in verdict.kills),
         "first": dataclasses.asdict(first) if first else None,
     }
 
@@ -180,9 +181,11 @@ def _print(verdict: "Verdict") -> None:
     )
     first = verdict.first
     if first is None:
+        kills = len(verdict.kills)
+        repeated = sum(kill.repeated for kill in verdict.kills)
         print(
-            f"exact: {verdict.steps} steps ({how}), killed {len(verdict.kills)} times and resumed,"
-            " are bit by bit those of an undisturbed training"
+            f"exact: {verdict.steps} steps ({how}), killed {kills} time{'s' * (kills != 1)} and resumed"
+            f" ({repeated} repeated), are bit by bit those of an undisturbed training"
         )
     else:
         print(f"not exact ({how}); what differs first is the {first.difference}")

@@ -35,6 +35,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": SCHEMA_COMMENT,
+        "title": "A spec of maquette",
         **task.json_schema(),
     }
 

@@ -12,7 +12,7 @@ from maquette.build import Training
 from maquette.data.prepare import Prepared, Progress, prepare
 from maquette.errors import RunError, TrainingError
 from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
-from maquette.loading import inherited_tokenizer, read_blueprint, run_spec
+from maquette.reading import inherited_tokenizer, language_blueprint, run_spec
 from maquette.runs.control import starting_point
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
 from maquette.runs.store import Run, Store
@@ -107,7 +107,7 @@ def prepare_run(
         run.write_tokenizer(prepared.tokenizer.save)
         run.write_blueprint(serial.to_json(blueprint))
         return blueprint, prepared
-    blueprint = read_blueprint(run)
+    blueprint = language_blueprint(run)
     if prepared.facts != blueprint.facts:
         raise RunError(
             f"the data of {run.id} has changed since the run was made",

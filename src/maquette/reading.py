@@ -1,0 +1,50 @@
+"""What a run's folder says of its spec and blueprint. Without torch."""
+
+from pathlib import Path
+
+from maquette.blueprint import serial
+from maquette.blueprint.blueprint import AnyBlueprint, Blueprint
+from maquette.errors import RunError
+from maquette.runs.store import Run
+from maquette.spec.schema import Spec
+
+
+def run_spec(run: Run) -> Spec:
+    """The spec of a run with its overrides and absolute paths. Raises RunError."""
+    if not run.meta.spec:
+        raise RunError(
+            f"{run.path / 'meta.json'} holds no spec: it is damaged",
+            hint=f"the spec as written is in {run.spec_path}; a new run can be made from it",
+        )
+    try:
+        return Spec.model_validate(run.meta.spec)
+    except ValueError as error:
+        raise RunError(f"{run.path / 'meta.json'} holds no spec: {error}") from None
+
+
+def inherited_tokenizer(run: Run) -> Path | None:
+    """The run's copy of the tokenizer that it took over; None if it has one of its own, or none."""
+    inherited = run_spec(run).train.from_run is not None
+    return run.tokenizer_path if inherited and run.tokenizer_path.exists() else None
+
+
+def language_blueprint(run: Run) -> Blueprint:
+    """What blueprint.json says of a language model. Raises RunError, also for another task's."""
+    blueprint = read_blueprint(run)
+    if isinstance(blueprint, Blueprint):
+        return blueprint
+    raise RunError(f"{run.id} tells images apart: it writes no text")
+
+
+def read_blueprint(run: Run) -> AnyBlueprint:
+    """What blueprint.json says. Raises RunError, which names it."""
+    path = run.blueprint_path
+    try:
+        return serial.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        cause = (error.strerror or str(error)).lower()
+        raise RunError(f"can't read {path}: {cause}") from None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path} is damaged: {error}") from None
+    except RunError as error:
+        raise RunError(f"{path}: {error.message}", hint=error.hint) from None
