@@ -35,6 +35,7 @@ from maquette.events import (
     StepDone,
 )
 from maquette.quantities import format_bytes
+from maquette.runs.control import spawn
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run, Store
 from maquette.spec.load import load_spec, read_spec_text
@@ -294,21 +295,17 @@ def _shapes(options: argparse.Namespace, console: Console) -> Iterator[tuple[str
 def _new_run(preset: str, store: Store, overrides: list[str]) -> Run:
     """A run of a preset, its data prepared: that is no part of any figure."""
     return create_run(
-        language(load_spec(preset, overrides)), store, spec_text=read_spec_text(preset), command=["benchmark"]
+        language(load_spec(preset, overrides)),
+        store,
+        spec_text=read_spec_text(preset),
+        command=["benchmark"],
     )
 
 
 @contextlib.contextmanager
 def _worker(run: Run) -> Iterator[subprocess.Popen[bytes]]:
     """A worker in a process of its own, as `maquette resume` starts it; killed if still alive."""
-    with run.log_path.open("ab") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "maquette.worker", str(run.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    worker = spawn(run)
     try:
         yield worker
     finally:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -221,6 +222,21 @@ def test_what_was_measured_for_a_run_is_not_measured_again(tmp_path: Path) -> No
     assert shorten(blueprint, steps=10, device="cpu", like=like).train.precision == "float32"
 
 
+def test_however_few_the_steps_a_kill_makes_some_be_repeated(tmp_path: Path) -> None:
+    _, _, blueprint = whole_blueprint(tmp_path, evaluate={"every": 3, "windows": 2})
+    for steps in range(2, 41):
+        short = shorten(blueprint, steps=steps, device="cpu")
+        plan = short.train
+        assert plan.checkpoint_every is not None
+        assert plan.evaluate_every % plan.checkpoint_every == 0  # a best one is saved, too
+        for kills in {1, steps // 2, steps - 1}:
+            unsaved, chosen = verification._kill_steps(short, kills, random.Random(steps))
+            assert unsaved in chosen
+            assert unsaved % plan.checkpoint_every != 0
+            assert len(set(chosen)) == kills
+            assert set(chosen) <= set(range(1, steps))
+
+
 @pytest.mark.parametrize("steps", [1, 101])
 def test_steps_that_the_training_does_not_have_are_refused(tmp_path: Path, steps: int) -> None:
     _, _, blueprint = whole_blueprint(tmp_path)
@@ -288,7 +304,10 @@ def test_a_run_is_verified_by_killed_workers_and_left_alone(
     assert found["first"] is None
     assert found["steps"] == STEPS
     assert len(found["kills"]) == 1
-    assert found["kills"][0]["resumed_from"] <= found["kills"][0]["after_step"]
+    (kill,) = found["kills"]
+    assert found["repeated"] == kill["after_step"] - kill["resumed_from"] >= 1
+    values = {each["name"]: each["values"] for each in found["compared"]}
+    assert values["loss"] == STEPS + found["repeated"]
     assert "killed after step" in err
     assert sums(whole.path) == before
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,6 @@ import random
 import signal
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from maquette.errors import RunError, TrainingError, UsageError
 from maquette.events import Evaluated, Started, StepDone, from_row
 from maquette.quantities import format_duration
 from maquette.runs import durable
+from maquette.runs.control import spawn
 from maquette.runs.store import Checkpoint, Run, Store
 from maquette.spec.schema import Spec
 from maquette.training.checkpoint import MODEL, OPTIMIZER, TRAINER, first_difference
@@ -63,6 +63,11 @@ class Kill:
     after_step: int
     resumed_from: int
 
+    @property
+    def repeated(self) -> int:
+        """How many steps were lost by it, and computed once more."""
+        return self.after_step - self.resumed_from
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -93,7 +98,8 @@ def shorten(
     """The blueprint of a run's first steps: those of the whole run, learning rates included.
 
     What would be measured is decided here, once, as for the whole run; `like` is how that run
-    began. Evaluations, samples and checkpoints come often, so that kills fall between them.
+    began. Evaluations, samples and checkpoints come often, so that kills fall between them, but no
+    two steps in a row are saved, so that there are always some to repeat.
     Raises UsageError for more steps than the run has, DeviceError.
     """
     plan = blueprint.train
@@ -109,15 +115,16 @@ def shorten(
     compiled, _ = decide_to_compile(
         blueprint, device=place, precision=precision, before=_compiled(blueprint, like)
     )
+    every = max(2, steps // _CHECKPOINTS)
     plan = dataclasses.replace(
         plan,
         steps=steps,
-        evaluate_every=max(1, min(plan.evaluate_every, steps // 4)),
+        evaluate_every=max(every, min(plan.evaluate_every, steps // 4) // every * every),
         evaluate_windows=min(plan.evaluate_windows, plan.batch_size, 16),
         patience=None,  # evaluating so often, it would end the training early
         sample_every=max(1, min(plan.sample_every, steps // 2)),
         sample_tokens=min(plan.sample_tokens, 8),
-        checkpoint_every=max(1, steps // _CHECKPOINTS),
+        checkpoint_every=every,
         checkpoint_keep=2,
         precision=precision,
         compile=compiled,
@@ -168,14 +175,21 @@ def verify(
         _await_end(whole, worker, say)
     say(f"undisturbed: {steps} steps in {format_duration(time.monotonic() - begin)}")
     generator = random.Random(seed)
-    after_steps = sorted(generator.sample(range(1, steps), kills))
+    unsaved, after_steps = _kill_steps(blueprint, kills, generator)
     step_seconds = statistics.median(e.step_seconds for e in _steps(whole))
     others: list[Run] = []
     done: list[Kill] = []
-    while len(done) < kills and len(others) < _PASSES:
+    while len(others) < _PASSES:
+        left = after_steps[len(done) :]
+        if not left and not any(kill.repeated for kill in done):
+            left = [unsaved]
+        if not left:
+            break
         others.append(new_run())
-        waits = [generator.uniform(0, 2 * step_seconds) for _ in after_steps]
-        done += _train_with_kills(others[-1], after_steps[len(done) :], waits, say)
+        # After the one that isn't saved, soon: before the next one is.
+        waits = [generator.uniform(0, 0.5 if step == unsaved else 2) for step in left]
+        waits = [wait * step_seconds for wait in waits]
+        done += _train_with_kills(others[-1], left, waits, say)
     if not done:
         raise RunError(
             "every training was over before it could be killed", hint="ask for more --steps"
@@ -189,6 +203,17 @@ def verify(
         kills=tuple(done),
         compared=compare(whole, others),
     )
+
+
+def _kill_steps(
+    blueprint: Blueprint, kills: int, generator: random.Random
+) -> tuple[int, list[int]]:
+    """After which steps to kill, and which of them is one that isn't saved, to be repeated."""
+    plan = blueprint.train
+    steps = range(1, plan.steps)
+    unsaved = generator.choice([step for step in steps if step % (plan.checkpoint_every or 2)])
+    rest = generator.sample([step for step in steps if step != unsaved], kills - 1)
+    return unsaved, sorted([unsaved, *rest])
 
 
 def compare(whole: Run, others: Sequence[Run]) -> tuple[Compared, ...]:
@@ -338,14 +363,7 @@ def _await_end(run: Run, worker: "subprocess.Popen[bytes]", say: Callable[[str],
 @contextlib.contextmanager
 def _worker(run: Run) -> Iterator["subprocess.Popen[bytes]"]:
     """A worker process on a run, in a session of its own; gone when the context ends."""
-    with run.log_path.open("ab") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "maquette.worker", str(run.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    worker = spawn(run)
     try:
         yield worker
     finally:

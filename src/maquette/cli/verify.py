@@ -184,8 +184,8 @@ def _print(verdict: "Verdict") -> None:
         kills = len(verdict.kills)
         repeated = sum(kill.repeated for kill in verdict.kills)
         print(
-            f"exact: {verdict.steps} steps ({how}), killed {kills} time{'s' * (kills != 1)} and resumed"
-            f" ({repeated} repeated), are bit by bit those of an undisturbed training"
+            f"exact: {verdict.steps} steps ({how}), killed {kills} time{'s' * (kills != 1)}"
+            f" and resumed ({repeated} repeated), are bit by bit those of an undisturbed training"
         )
     else:
         print(f"not exact ({how}); what differs first is the {first.difference}")
