@@ -8,9 +8,17 @@ from collections.abc import Sequence
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `maquette` with these arguments; returns the exit code.
 
-    0 done; 1 failed; 2 wrong use or wrong spec; 130 after Ctrl-C. Errors for people go to stderr
-    without a traceback; that of an unexpected one is saved to a file, or shown with MAQUETTE_DEBUG.
+    0 done; 1 failed; 2 wrong use or wrong spec; 130 after Ctrl-C, and 128 and its number after
+    another signal that stopped a training. Errors for people go to stderr without a traceback; that
+    of an unexpected one is saved to a file, or shown with MAQUETTE_DEBUG.
     """
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:  # while a command was being imported, or at its very end
+        return 130
+
+
+def _main(argv: Sequence[str] | None) -> int:
     import typer
 
     # Threads that wait by spinning crawl when anything else wants a core: two trainings at once

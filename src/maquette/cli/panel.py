@@ -193,13 +193,14 @@ def render(watch: Watch, console: Console, *, width: int, height: int) -> Render
     """The panel, made to fit: what a low terminal has no room for is left out."""
     unicode = console.encoding.lower().startswith("utf")
     inner = width - 4
-    lines: list[RenderableType] = [_bar(watch), _facts(watch, inner)]
-    free = height - 6 - (inner < 70)
+    facts = _facts(watch, inner)[: max(1, height - 5)]
+    lines: list[RenderableType] = [_bar(watch), *facts]
+    free = height - 5 - len(facts)
     if watch.sampled is not None and free >= 2:
         lines.append(_sample(watch.sampled, unicode=unicode))
         free -= 2
     if free >= 4:
-        lines.insert(2, _curves(watch, inner, min(8, free - 2), braille=unicode))
+        lines.insert(1 + len(facts), _curves(watch, inner, min(8, free - 2), braille=unicode))
     machine = watch.machine()
     return Panel(
         Group(*lines),
@@ -229,18 +230,20 @@ def _bar(watch: Watch) -> RenderableType:
     return table
 
 
-def _facts(watch: Watch, width: int) -> Text:
-    text = Text()
-    for i, (name, value) in enumerate(watch.facts()):
+def _facts(watch: Watch, width: int) -> list[Text]:
+    """The facts on as few lines as they need, each in one piece: on the first that has room."""
+    lines: list[Text] = []
+    for name, value in watch.facts():
         style = {"loss": _STYLES[0], "validation": _STYLES[1]}.get(name, "")
-        if i:
-            # Two facts a line where four don't fit.
-            text.append("\n" if width < 70 and i == 2 else "   ")
-        text.append(f"{name} ", style="dim")
-        text.append(value, style=f"bold {style}".rstrip())
-    if width < 70 and len(watch.facts()) <= 2:
-        text.append("\n")
-    return text
+        fact = Text.assemble((f"{name} ", "dim"), (value, f"bold {style}".rstrip()))
+        room = (line for line in lines if line.cell_len + 3 + fact.cell_len <= width)
+        line = next(room, None)
+        if line is None:
+            lines.append(fact)
+        else:
+            line.append("   ").append_text(fact)
+    least = 2 if width < 70 else 1  # a panel that doesn't grow with the first evaluation
+    return lines + [Text()] * (least - len(lines))
 
 
 def _curves(watch: Watch, width: int, rows: int, *, braille: bool) -> Text:
