@@ -64,7 +64,6 @@ def queue_folder() -> Path:
 
 
 @contextlib.contextmanager
-@contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
     """What is made inside stays: looking through it for garbage is a tenth of what importing takes,
     and a pause in the training whenever it is done again."""
@@ -76,6 +75,7 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
+@contextlib.contextmanager
 def _ticket(run: Run, lock: WorkerLock) -> Iterator[Ticket]:
     """A place in the queue; where there is none to be had, the run has failed for that."""
     with contextlib.ExitStack() as stack:
