@@ -35,6 +35,7 @@ class Live:
     model: GPT
     server: Server
     limits: Limits
+    store: Store
 
     def wait_idle(self, seconds: float = 20) -> bool:
         """Whether nothing is being written or waits, at the latest after so long."""
@@ -75,6 +76,7 @@ def running(
     """Serve on a free port of 127.0.0.1; everything has ended afterwards."""
     limits = limits or Limits()
     model = model or byte_model()
+    store = store or NO_RUNS
     engine = Engine(model, slots=limits.slots, queue=limits.queue)
     bound = listen("127.0.0.1", 0)
     port = bound.getsockname()[1]
@@ -94,7 +96,7 @@ def running(
     thread.start()
     try:
         assert ready.wait(20)
-        yield Live(f"http://127.0.0.1:{port}", port, engine, model, server, limits)
+        yield Live(f"http://127.0.0.1:{port}", port, engine, model, server, limits, store)
     finally:
         server.should_exit = True
         thread.join(20)

@@ -1,18 +1,25 @@
 """Requests made up from the OpenAPI document: none is a failure of ours."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from maquette.runs.store import Store
 from maquette.serving.limits import Limits
 from tests.serving.live import Live, http, running
+from tests.serving.test_runs_api import make_run
 
 schemathesis = pytest.importorskip("schemathesis")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_nothing_made_up_from_the_document_breaks_the_server() -> None:
-    with running(limits=Limits(answer_seconds=2, tokens=20)) as live, http(live) as client:
+def test_nothing_made_up_from_the_document_breaks_the_server(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    make_run(store)
+    limits = Limits(answer_seconds=2, tokens=20)
+    with running(limits=limits, store=store) as live, http(live) as client:
         schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
         headers = dict(client.headers)
         tried = 0
@@ -36,5 +43,7 @@ def test_the_document_has_every_route(live: Live) -> None:
     with http(live) as client:
         document = client.get("/openapi.json").json()
     assert {"/v1/models", "/v1/completions", "/v1/chat/completions"} <= set(document["paths"])
+    runs = {"/api/runs", "/api/runs/{run_id}", "/api/runs/{run_id}/metrics"}
+    assert runs <= set(document["paths"])
     fields = document["components"]["schemas"]["ChatRequest"]["properties"]
     assert {"messages", "max_completion_tokens", "seed", "stop", "top_logprobs"} <= set(fields)

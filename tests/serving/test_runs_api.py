@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +260,31 @@ def test_a_lost_run_is_told_and_a_resumed_one_too(client: httpx2.Client, store: 
     assert rows(client)[run.id]["status"] == "stopped"
 
 
-DAMAGE = {
+def by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def by_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.touch()
+
+
+def tear_checkpoint(run: Run) -> None:
+    folder = run.checkpoints_path / "step-00000009"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("{")
+
+
+def leave_meta_only(run: Run) -> None:
+    for path in run.path.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "meta.json":
+            path.unlink()
+
+
+DAMAGE: dict[str, Callable[[Run], object]] = {
     "state-torn": lambda run: run.state_path.write_text('{"status": "runn'),
     "state-strange": lambda run: run.state_path.write_text('{"status": ["running"], "step": 1e99}'),
     "state-huge": lambda run: edit(run.state_path, step=10**30, heartbeat_at=10**400),
@@ -268,7 +292,7 @@ DAMAGE = {
     "state-infinite": lambda run: run.state_path.write_text(
         run.state_path.read_text().replace('"epoch": 3.0', '"epoch": 1e999')
     ),
-    "state-folder": lambda run: (run.state_path.unlink(), run.state_path.mkdir()),
+    "state-folder": lambda run: by_folder(run.state_path),
     "state-gone": lambda run: run.state_path.unlink(),
     "meta-empty": lambda run: (run.path / "meta.json").write_text(""),
     "meta-strange": lambda run: edit(
@@ -284,20 +308,13 @@ DAMAGE = {
         ' "perplexity": 1e999, "bits_per_byte": 0.0, "word_perplexity": null, "best": true,'
         ' "seconds": 0.0, "sources": {"__proto__": 1.0, "\\ud800": null}}\n'
     ),
-    "metrics-folder": lambda run: (run.metrics_path.unlink(), run.metrics_path.mkdir()),
-    "samples-file": lambda run: (shutil.rmtree(run.samples_path), run.samples_path.touch()),
+    "metrics-folder": lambda run: by_folder(run.metrics_path),
+    "samples-file": lambda run: by_file(run.samples_path),
     "samples-bytes": lambda run: (run.samples_path / "step-9.txt").write_bytes(b"\xff" * 99_999),
     "samples-folder": lambda run: (run.samples_path / "step-00000009.txt").mkdir(),
     "log-bytes": lambda run: run.log_path.write_bytes(b"\xff\x00" * 99_999),
-    "checkpoint-torn": lambda run: (
-        (run.checkpoints_path / "step-00000009").mkdir(),
-        (run.checkpoints_path / "step-00000009" / "manifest.json").write_text("{"),
-    ),
-    "nothing-but-meta": lambda run: [
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for path in run.path.iterdir()
-        if path.name != "meta.json"
-    ],
+    "checkpoint-torn": tear_checkpoint,
+    "nothing-but-meta": leave_meta_only,
 }
 
 

@@ -1,5 +1,6 @@
 """Every route and method, with what a page elsewhere or another user would send."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -22,8 +23,9 @@ def routes() -> list[str]:
     """Read from the application, so that one added later is tested too."""
     engine = Engine(byte_model(), slots=1, queue=1)
     api = _routes(Served(MODEL, 0, engine, BytesTokenizer()), Metrics(engine))
-    paths = {str(getattr(route, "path", "")).replace("{name}", MODEL) for route in api.routes}
+    paths = {re.sub(r"\{\w+\}", MODEL, str(getattr(route, "path", ""))) for route in api.routes}
     assert {"/", "/health", "/metrics", "/v1/models", "/v1/chat/completions"} <= paths
+    assert {"/runs", "/static/" + MODEL, "/api/runs", f"/api/runs/{MODEL}/metrics"} <= paths
     return sorted(paths | {"/nowhere"})
 
 

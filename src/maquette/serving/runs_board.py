@@ -87,7 +87,7 @@ def row_of(run: Run, state: State) -> dict[str, Any]:
         "id": run.id,
         "kind": run.meta.kind[:_LINE_CHARACTERS],
         "status": state.status,
-        "preparing": state.status == "running" and not run.blueprint_path.exists(),
+        "doing": state.doing[:_LINE_CHARACTERS] if state.doing else None,
         "created_at": run.meta.created_at,
         "heartbeat_at": state.heartbeat_at,
         "ends_at": ends,

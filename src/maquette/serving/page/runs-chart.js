@@ -54,13 +54,13 @@ function fade(xs, ys, width) {
   });
 }
 
-/** Round numbers from low to high, about `wanted` of them. `steps`: what counts as round. */
+/** Round numbers from low to high, about `wanted` of them. `steps`: what counts as round above 1. */
 export function ticks(low, high, wanted, steps = null) {
   const rough = (high - low) / wanted;
   if (!(rough > 0) || !Number.isFinite(rough)) return [low];
   const power = 10 ** Math.floor(Math.log10(rough));
   const step =
-    steps?.find((one) => one >= rough) ??
+    (rough > 0.5 ? steps : null)?.find((one) => one >= rough) ??
     [1, 2, 5, 10].map((one) => one * power).find((one) => one >= rough * 0.999);
   const first = Math.ceil(low / step - 1e-9);
   const last = Math.floor(high / step + 1e-9);
@@ -102,7 +102,9 @@ export class Chart {
     this.element = make("figure", { className: tall ? "tall" : "" }, caption, this.plot, this.summary);
     this.plot.addEventListener("pointermove", (event) => this.#point(event));
     this.plot.addEventListener("pointerdown", (event) => this.#point(event));
-    this.plot.addEventListener("pointerleave", () => this.#read(null));
+    this.plot.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "mouse") this.#read(null); // a finger is lifted to see
+    });
     this.plot.addEventListener("blur", () => this.#read(null));
     this.plot.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.#draw()).observe(this.plot);

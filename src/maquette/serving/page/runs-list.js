@@ -17,7 +17,7 @@ const COLUMNS = [
   { name: "Validation", by: (run) => run.validation_loss, kind: "number middle" },
   { name: "Tokens/s", by: (run) => run.tokens_per_second, down: true, kind: "number wide" },
   { name: "Left", by: (run) => run.ends_at, kind: "number middle" },
-  { name: "Device", by: (run) => run.device, kind: "wide" },
+  { name: "Device", by: (run) => run.device, kind: "wide device" },
   { name: "Age", by: (run) => run.created_at, down: true, kind: "number middle" },
 ];
 const AGE = COLUMNS.at(-1);
@@ -177,7 +177,7 @@ class Row {
 /** Show a run's status as a word with a dot. */
 export function showState(element, run) {
   element.className = `state ${run.status}`;
-  text(element, run.preparing ? "preparing data" : run.status);
+  text(element, (run.status === "running" && run.doing) || run.status);
   element.title = run.error ?? "";
 }
 
