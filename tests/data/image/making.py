@@ -79,3 +79,8 @@ def made(
         splits[split] = images, [i % classes for i in range(count)]
         start += count
     return Made(splits, tuple(f"class{i}" for i in range(classes)))
+
+
+def pixels_of(split: Split) -> Pixels:
+    """The images of a split that come as pixels, (N, H, W, 3)."""
+    return np.stack([image for image in split.images() if isinstance(image, np.ndarray)])

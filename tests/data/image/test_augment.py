@@ -55,7 +55,7 @@ def test_moved_ones_are_windows_of_the_padded_image() -> None:
     images = batch(40, 10)
     found = flip_and_move(images, rng(), flip=False, most=3)
     padded = torch.nn.functional.pad(images.float(), (3, 3, 3, 3), mode="reflect").to(torch.uint8)
-    places = Counter()
+    places: Counter[tuple[int, int]] = Counter()
     for image, wide in zip(found, padded, strict=True):
         windows = [
             (y, x) for y in range(7) for x in range(7)
@@ -76,7 +76,7 @@ def test_a_policy_changes_each_image_by_one_operation(
     wide: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = batch(1).expand(280, -1, -1, -1)
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for name, (operation, *rest) in SPACE.items():
 
         def noted(

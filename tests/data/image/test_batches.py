@@ -28,8 +28,12 @@ def images(folder: Path, count: int = 10, size: int = 8, classes: int = 3) -> Pi
     return PixelImages(folder / "pixels", folder / "labels", size)
 
 
-def make(data: PixelImages, size: int = 4, seed: int = 1, **options: Augmentation) -> ImageBatches:
-    return ImageBatches(data, batch_size=size, seed=seed, classes=3, mean=MEAN, std=STD, **options)
+def make(
+    data: PixelImages, size: int = 4, seed: int = 1, augmentation: Augmentation | None = None
+) -> ImageBatches:
+    return ImageBatches(
+        data, batch_size=size, seed=seed, classes=3, mean=MEAN, std=STD, augmentation=augmentation
+    )
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 10, 25])

@@ -15,7 +15,7 @@ import pytest
 from maquette.data.image import cifar
 from maquette.data.image.cifar import CIFAR10, CIFAR100, Cifar, Edition
 from maquette.errors import DataError
-from tests.data.image.making import file_bytes, picture
+from tests.data.image.making import file_bytes, picture, pixels_of
 
 pyarrow = pytest.importorskip("pyarrow")
 
@@ -98,9 +98,9 @@ def check(source: Cifar, edition: Edition) -> None:
     blocks, labels = batches(edition, COUNTS["train"])
     train, test = source.split("train"), source.split("test")
     assert train.labels.tolist() == flat(labels)
-    assert np.array_equal(np.stack(list(train.images())), np.concatenate(blocks))
+    assert np.array_equal(pixels_of(train), np.concatenate(blocks))
     assert test.labels.tolist() == [0, 1, 2, 3]
-    assert np.array_equal(np.stack(list(test.images())), images(4, 900))
+    assert np.array_equal(pixels_of(test), images(4, 900))
     assert source.splits() == ("train", "test")
     assert source.classes == edition.classes
 
@@ -173,11 +173,11 @@ def test_parquet_in_the_hubs_layout(tmp_path: Path, edition: Edition) -> None:
         table = pyarrow.table({"img": rows, edition.label: wanted})
         parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
     source = Cifar(edition, str(tmp_path))
-    split = source.split("test")
-    assert split.labels.tolist() == [0, 1, 2, 3]
-    assert list(split.images()) == [file_bytes(one) for one in images(4, 900)]
+    test = source.split("test")
+    assert test.labels.tolist() == [0, 1, 2, 3]
+    assert list(test.images()) == [file_bytes(one) for one in images(4, 900)]
     assert source.split("train").labels.tolist() == flat(labels)
-    assert split.name(2) == "test-00000-of-00001.parquet, row 2"
+    assert test.name(2) == "test-00000-of-00001.parquet, row 2"
 
 
 def test_a_pickle_that_is_not_the_published_one_is_not_opened(tmp_path: Path) -> None:

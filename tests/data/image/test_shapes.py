@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from maquette.data.image.shapes import BLOCK, FORMS, SPLITS, Shapes, draw
+from tests.data.image.making import pixels_of
 
 TRAINED = 1536
 
@@ -26,8 +27,8 @@ def test_they_follow_from_the_seed_and_nothing_else() -> None:
 def test_more_images_begin_with_the_fewer() -> None:
     few, more = (Shapes(images=n, seed=5) for n in (300, 700))
     first, second = few.split("train"), more.split("train")
-    images = list(second.images())
-    assert np.array_equal(list(first.images()), images[:300])
+    images = pixels_of(second)
+    assert np.array_equal(pixels_of(first), images[:300])
     assert len(images) == 700 == len(second.labels)
     assert second.labels[:300].tolist() == first.labels.tolist()
     assert len(more.split("test").labels) == 70
@@ -37,7 +38,7 @@ def test_more_images_begin_with_the_fewer() -> None:
 
 def test_no_image_comes_twice() -> None:
     shapes = Shapes(images=500)
-    every = [image.tobytes() for split in SPLITS for image in shapes.split(split).images()]
+    every = [i.tobytes() for split in SPLITS for i in pixels_of(shapes.split(split))]
     assert len(set(every)) == len(every) == 600
 
 

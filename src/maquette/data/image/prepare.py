@@ -15,8 +15,10 @@ broken one is found now and not in the middle of training. The key is a hash of 
 files depend on.
 """
 
+import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
@@ -225,8 +227,11 @@ def _make(folder: Path, job: _Job, about: dict[str, Any]) -> None:
     def fill(place: Path) -> None:
         names = ["train", "validation", *(["test"] if "test" in splits else [])]
         writers = {s: SplitWriter(place, s, len(classes), as_pixels=as_pixels) for s in names}
-        remarks = job.source.remarks()
-        with Decoders(None if total > FEW else 0) as decoders:
+        remarks = list(job.source.remarks())
+        with contextlib.ExitStack() as open_now:
+            for writer in writers.values():
+                open_now.callback(writer.close)
+            decoders = open_now.enter_context(Decoders(None if total > FEW else 0))
             for split, held in held_out.items():
                 remarks += _write(split, splits[split], held, size, writers, decoders, job)
         _check_full(writers, classes)
@@ -288,8 +293,6 @@ def _own_size(train: Split) -> int:
 
 
 def _check_space(root: Path, needed: int) -> None:
-    import shutil
-
     free = shutil.disk_usage(root).free
     if needed > free:
         raise DataError(

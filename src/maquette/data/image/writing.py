@@ -81,10 +81,14 @@ class SplitWriter:
         copies = [i for i, found in enumerate(self._hashes) if found in known]
         return len(copies), len(self._hashes), self._names[copies[0]] if copies else None
 
-    def finish(self) -> ImageSplitFacts:
-        """Write what is left, and say what was written."""
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
         if self._file is not None:
             self._file.close()
+
+    def finish(self) -> ImageSplitFacts:
+        """Write what is left, and say what was written."""
+        self.close()
         labels = np.array(self._labels, dtype="<u2").tobytes()
         (self._place / f"{self._split}.labels").write_bytes(labels)
         self._digest.update(labels)
