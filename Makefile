@@ -4,9 +4,13 @@ BIN := .venv/bin
 
 .PHONY: demo test test-all bench clean
 
+# timm and torchvision, which models are compared with, are apart from the rest: torchvision breaks
+# what finds it beside a CPU build of torch (tests/models/reference.py).
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps --upgrade \
+		--target .venv/reference timm torchvision
 	touch $@
 
 demo: .venv/ready

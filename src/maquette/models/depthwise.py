@@ -86,7 +86,8 @@ def _weight_gradient(x: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
     _, C, H, W = x.shape  # noqa: N806
     rows, columns = weight.shape[2:]
     gap, tall = rows // 2, H + rows // 2
-    total = torch.zeros(1, C, rows, columns, dtype=torch.float32)
+    dtype = torch.promote_types(weight.dtype, torch.float32)
+    total = torch.zeros(1, C, rows, columns, dtype=dtype)
     images = max(1, CHUNK // (C * H * W))
     for part_x, part_gradient in zip(
         torch.split(x, images), torch.split(gradient, images), strict=True
