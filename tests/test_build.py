@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from maquette.blueprint.blueprint import Blueprint
 from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.events import Evaluated, Event, Note
@@ -60,6 +61,7 @@ def test_weights_that_do_not_add_up_are_told(tmp_path: Path) -> None:
 
 def test_without_weights_sources_count_by_their_size(tmp_path: Path) -> None:
     training = mixed(tmp_path, None, None)
+    assert isinstance(training.blueprint, Blueprint)
     facts = training.blueprint.facts.sources
     sizes = {name: splits["train"].tokens for name, splits in facts.items()}
     share = sizes["text"] / sum(sizes.values())

@@ -22,6 +22,7 @@ from maquette.errors import CheckpointError, SpecError
 from maquette.evaluation import evaluate_split, together
 from maquette.events import CheckpointSaved, Evaluated, StepDone
 from maquette.loading import load_run_model
+from maquette.models.gpt import GPT
 from maquette.reading import language_blueprint, run_spec
 from maquette.runs.control import starting_point
 from maquette.runs.store import Run, Store
@@ -314,7 +315,7 @@ class TestWithoutTheBase:
 
 
 def counted(training: Training, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    inputs, targets = training._batches.batch(k)
+    inputs, targets = training.task.batch(k)
     return inputs, targets
 
 
@@ -358,6 +359,7 @@ class TestTheLoss:
         stream, mask = data.tokens("validation")["talk"], data.masks("validation")["talk"]
         nats = []
         model = training.model.eval()
+        assert isinstance(model, GPT)
         for begin in range(0, len(stream), 16):
             left = max(0, min(begin + 16, len(stream)) - 16)  # the last window reaches back
             before = [int(stream[left - 1]) if left else 0]
@@ -365,15 +367,15 @@ class TestTheLoss:
             shares = F.log_softmax(model(ids[None, :-1])[0][0], 1)
             places = [t for t in range(len(ids) - 1) if left + t >= begin and mask[left + t]]
             nats += [-float(shares[t, ids[t + 1]]) for t in places]
-        losses = training.evaluate(0).losses
-        assert losses.tokens == len(nats) == int(mask.sum())
-        assert losses.loss == pytest.approx(math.fsum(nats) / len(nats), rel=1e-5)
+        evaluated = training.evaluate(0)
+        assert len(nats) == int(mask.sum())
+        assert evaluated.loss == pytest.approx(math.fsum(nats) / len(nats), rel=1e-5)
         result = together(
             evaluate_split(
                 model, data, "validation", autocast=training.autocast, chat=True
             ).values()
         )
-        assert result.losses.loss == pytest.approx(losses.loss)
+        assert result.losses.loss == pytest.approx(evaluated.loss)
 
     def test_parts_of_a_batch_weigh_what_counts_in_them(self, tmp_path: Path) -> None:
         whole = self.training(tmp_path, steps=3)
@@ -393,7 +395,7 @@ class TestTheLoss:
         training = self.training(tmp_path, steps=2, accumulation=accumulation)
         inputs, targets = counted(training, 0)
         nothing = (inputs, torch.full_like(targets, -100))
-        monkeypatch.setattr(training._batches, "batch", lambda _: nothing)
+        monkeypatch.setattr(training.task, "batch", lambda _: nothing)
         done = [e for e in training.events() if isinstance(e, StepDone)]
         assert [(e.loss, e.gradient_norm) for e in done] == [(0.0, 0.0)] * 2
         assert all(p.isfinite().all() for p in training.model.parameters())
@@ -451,7 +453,7 @@ def test_from_the_command_line_in_the_background(
     base = base_run(tmp_path, tokenizer=BPE)
     assert main(["eval", base.id]) == 0
     assert "preparing" not in capsys.readouterr().err
-    monkeypatch.setattr(control, "start_worker", lambda *_: None)
+    monkeypatch.setattr(control, "start_worker", lambda *_, **__: None)
     assert main(["train", "-d", "chat-tune", "--set", "train.from=base", *SMALL]) == 0
     run = store(tmp_path).find(capsys.readouterr().out.strip())
     assert run.tokenizer_path.read_bytes() == base.tokenizer_path.read_bytes()

@@ -51,25 +51,28 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Loss in nats per token over a fixed set of windows, and what follows from it.
+    """Loss in nats per token, or per image, over a fixed set of them, and what follows from it.
 
     `word_perplexity` is there for sources that count words as the papers do (WikiText).
     `best` says that no earlier evaluation of this run had a lower loss. Of several sources, `loss`
     is the mean by their shares in the training; `sources` has the loss of each, and `tokens_seen`
     how many of its tokens were trained on so far.
+    Of images, `accuracy` is the share told right, and `top5` that among the five likeliest classes.
     """
 
     kind: ClassVar[str] = "evaluated"
     step: int
     split: str
     loss: float
-    perplexity: float
-    bits_per_byte: float
-    word_perplexity: float | None
-    best: bool
-    seconds: float
+    perplexity: float | None = None
+    bits_per_byte: float | None = None
+    word_perplexity: float | None = None
+    best: bool = False
+    seconds: float = 0.0
     sources: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
     tokens_seen: dict[str, int] = dataclasses.field(default_factory=dict, hash=False)
+    accuracy: float | None = None
+    top5: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ def test_nan_at_step_3(
     def poisoned(self: Training, *arguments: Any, **options: Any) -> Any:
         for event in events(self, *arguments, **options):
             if isinstance(event, StepDone) and event.step == 2:
-                self.model.token_embedding.weight.data[:] = math.nan
+                self.model.get_parameter("token_embedding.weight").data[:] = math.nan
             yield event
 
     monkeypatch.setattr(Training, "events", poisoned)

@@ -144,6 +144,7 @@ def uninterrupted(folder: Path, combination: Combination) -> Reference:
     training.blueprint = longer
     found |= compute(training)
     extended = Outcome(frozenset(found), files(training, folder / "longer"))
+    assert isinstance(longer, Blueprint)
     return Reference(folder, spec, whole, extended, longer)
 
 

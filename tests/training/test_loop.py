@@ -46,7 +46,7 @@ def test_every_step_says_what_it_was_trained_on(tmp_path: Path) -> None:
     training = tiny_training(tmp_path)
     done = steps(list(training.events()))
     for event in done:
-        inputs, targets = training._batches.batch(event.step - 1)
+        inputs, targets = training.task.batch(event.step - 1)
         content = inputs.numpy().tobytes() + targets.numpy().tobytes()
         assert event.batch == zlib.crc32(content)
     assert len({event.batch for event in done}) == len(done)

@@ -110,11 +110,15 @@ def test_what_was_measured_at_the_start_stays_so_after_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = new_run(tmp_path, precision="auto")
-    monkeypatch.setattr(build, "choose_precision", lambda wanted, _: wanted.replace("auto", "bf16"))
+    monkeypatch.setattr(
+        "maquette.build.training.choose_precision", lambda wanted, _: wanted.replace("auto", "bf16")
+    )
     for event in work(run):
         if isinstance(event, CheckpointSaved):
             break
-    monkeypatch.setattr(build, "choose_precision", lambda wanted, _: wanted.replace("auto", "fp16"))
+    monkeypatch.setattr(
+        "maquette.build.training.choose_precision", lambda wanted, _: wanted.replace("auto", "fp16")
+    )
     list(work(run))
     started = [event for _, event in run.events() if isinstance(event, Started)]
     assert [event.precision for event in started] == ["bf16", "bf16"]

@@ -4,6 +4,7 @@ Imported only by commands that show one: rich is needed at once here.
 """
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ class PlainLines:
                 best = " (best)" if event.best else ""
                 self._say(
                     f"step {event.step}: {event.split} loss {format_loss(event.loss)}{best},"
-                    f" perplexity {_perplexity(event.perplexity)}"
+                    f" {_beside(event)}"
                     + "".join(f", {k} {format_loss(v)}" for k, v in event.sources.items())
                 )
             case Sampled():
@@ -278,8 +279,12 @@ def _sample(event: Sampled, *, unicode: bool) -> Text:
     return text
 
 
-def _perplexity(perplexity: float) -> str:
-    return f"{perplexity:.2f}" if perplexity < 1e5 else f"{perplexity:.3g}"
+def _beside(event: Evaluated) -> str:
+    """What people read beside a loss: of images the accuracy, of text the perplexity."""
+    if event.accuracy is not None:
+        return f"accuracy {event.accuracy:.2%}"
+    perplexity = math.nan if event.perplexity is None else event.perplexity
+    return f"perplexity {perplexity:.2f}" if perplexity < 1e5 else f"perplexity {perplexity:.3g}"
 
 
 def _edge(value: float) -> str:

@@ -51,9 +51,9 @@ def compile_blocks(model: nn.Module, *, cache: Path) -> None:
     """
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
     torch._dynamo.config.suppress_errors = True
-    blocks = model.get_submodule("blocks")
-    for block in blocks.children():
-        block.compile(dynamic=False)
+    for name, module in model.named_modules():
+        if name.split(".")[-2:-1] == ["blocks"]:
+            module.compile(dynamic=False)
 
 
 def compiler_missing(device: torch.device) -> str | None:

@@ -40,18 +40,6 @@ class Losses:
         return _exp(self.nats / self.bytes * bytes_per_word)
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The losses of all sources as one, and of several sources each.
-
-    `sources`: nats per token. `tokens_seen`: trained on so far.
-    """
-
-    losses: Losses
-    sources: dict[str, float]
-    tokens_seen: dict[str, int]
-
-
 def combine(parts: Mapping[str, Losses], shares: Mapping[str, float]) -> Losses:
     """All sources as one text in which each has its share of the tokens, as in training."""
     scales = {name: shares[name] / part.tokens for name, part in parts.items()}

@@ -186,7 +186,7 @@ def make_optimizers(
     """
     named = list(model.named_parameters())
     inside = {
-        name for name, p in named if kind == "muon" and p.ndim == 2 and name.startswith("blocks.")
+        name for name, p in named if kind == "muon" and p.ndim == 2 and "blocks" in name.split(".")
     }
     rest = [p for name, p in named if name not in inside]
     matrices, others = [p for p in rest if p.ndim >= 2], [p for p in rest if p.ndim < 2]

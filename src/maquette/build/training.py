@@ -1,24 +1,22 @@
-"""From a blueprint and its data to everything that trains."""
+"""The training of a blueprint, whatever its task."""
 
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from maquette.blueprint.blueprint import Blueprint, Mixture, SchedulePlan, TrainPlan
-from maquette.data.batches import Batches, fixed_windows
+from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, SchedulePlan, TextPlan, TrainPlan
+from maquette.build.images import ImageTask
+from maquette.build.text import TextTask
 from maquette.data.cache import cache_folder
+from maquette.data.image.prepare import PreparedImages
 from maquette.data.prepare import Prepared
-from maquette.errors import TrainingError
-from maquette.events import CheckpointDue, Event, Note, Started
-from maquette.generation.sampling import SamplingOptions
-from maquette.generation.text import generate_text
-from maquette.models.gpt import GPT
-from maquette.models.loss import IGNORE
+from maquette.events import CheckpointDue, Evaluated, Event, Note, Sampled, Started
 from maquette.training import checkpoint, compilation
 from maquette.training.device import (
     ACHIEVED_SHARE,
@@ -29,19 +27,55 @@ from maquette.training.device import (
     choose_precision,
     measure_rate,
 )
-from maquette.training.evaluate import Evaluation, combine, evaluate
-from maquette.training.loop import TRY, Every, TrainState, train
+from maquette.training.loop import Every, TrainState, train
 from maquette.training.optimizer import make_optimizers
 from maquette.training.schedule import extended_factor, learning_rate_factor
 
+AnyPrepared = Prepared | PreparedImages
 
-def make_model(blueprint: Blueprint, device: torch.device) -> GPT:
-    """The model with its first weights, which depend on nothing but the seed.
+
+class Task(Protocol):
+    """What is learned, from what, and how it is judged."""
+
+    model: nn.Module
+
+    def batch(self, k: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of step k + 1: a pure function of k."""
+        ...
+
+    def begin_from(self, weights: Path) -> list[str]:
+        """Take weights from elsewhere for the first ones; what they didn't fit, in words."""
+        ...
+
+    def notes(self) -> list[str]:
+        """What was decided for this training that its spec doesn't say."""
+        ...
+
+    def evaluate(self, model: nn.Module, step: int) -> Evaluated:
+        """How a model does on the validation split, always by the same of it."""
+        ...
+
+    def sample(self, model: nn.Module, step: int) -> Sampled | None:
+        """Something that a model made, if it makes anything."""
+        ...
+
+
+def _task(
+    blueprint: AnyBlueprint,
+    prepared: AnyPrepared,
+    device: torch.device,
+    autocast: contextlib.AbstractContextManager[object],
+) -> Task:
+    """The task with its model's first weights, which depend on nothing but the seed.
 
     Every random generator is set from it, so that what a training draws does so too.
     """
     checkpoint.seed_generators(blueprint.seed)
-    return GPT(blueprint.shape).to(device)
+    if isinstance(blueprint, Blueprint):
+        assert isinstance(prepared, Prepared)
+        return TextTask(blueprint, prepared, device=device, autocast=autocast)
+    assert isinstance(prepared, PreparedImages)
+    return ImageTask(blueprint, prepared, device=device, autocast=autocast)
 
 
 class Training:
@@ -49,8 +83,8 @@ class Training:
 
     def __init__(
         self,
-        blueprint: Blueprint,
-        prepared: Prepared,
+        blueprint: AnyBlueprint,
+        prepared: AnyPrepared,
         *,
         device: str = "auto",
         like: Started | None = None,
@@ -66,8 +100,9 @@ class Training:
         self.precision = choose_precision(like.precision if like else plan.precision, self.device)
         self._compiled_before = like.compiled if like else None
         self._compiled = False
-        self.tokenizer = prepared.tokenizer
-        self.model = make_model(blueprint, self.device)
+        self.autocast = autocast(self.device, self.precision)
+        self.task = _task(blueprint, prepared, self.device, self.autocast)
+        self.model = self.task.model
         native = DTYPES["bf16" if self.precision == "bf16" else "float32"]
         optimizer = plan.optimizer
         self.optimizers = make_optimizers(
@@ -84,53 +119,14 @@ class Training:
         )
         self.average = _average(self.model, plan.average)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self.autocast = autocast(self.device, self.precision)
         self.state = TrainState()
-        self._open_texts(prepared)
+        self._notes = self.task.notes()
         self._begins_elsewhere = False
-        self._token_bytes = torch.from_numpy(self.tokenizer.token_bytes().astype(np.int64))
-
-    def _open_texts(self, prepared: Prepared) -> None:
-        """The batches to train on, the windows to judge by, and each source's share of both."""
-        plan, context = self.blueprint.train, self.blueprint.shape.context
-        texts = prepared.tokens("train")
-        total = sum(map(len, texts.values()))
-        chat = plan.objective == "chat"
-        masks, held_masks = (prepared.masks(split) for split in ("train", "validation"))
-        self._shares = {name: len(tokens) / total for name, tokens in texts.items()}
-        if plan.mixture:
-            self._shares = plan.mixture.shares
-        self._batches = Batches(
-            list(texts.values()),
-            context=context,
-            batch_size=plan.batch_size,
-            seed=self.blueprint.seed,
-            weights=[self._shares[name] for name in texts] if plan.mixture else None,
-            masks=[masks[name] for name in texts] if chat else None,
-            ignore=IGNORE,
-        )
-        self._held_out = {
-            name: list(
-                fixed_windows(
-                    [tokens],
-                    context=context,
-                    batch_size=max(1, plan.batch_size // plan.accumulation),
-                    start_token=self.tokenizer.end_of_text,
-                    ignore=IGNORE,
-                    windows=plan.evaluate_windows,
-                    masks=[held_masks[name]] if chat else None,
-                )
-            )
-            for name, tokens in prepared.tokens("validation").items()
-        }
 
     @property
-    def result(self) -> GPT:
+    def result(self) -> nn.Module:
         """The model to use: with averaged weights where the spec asks for them."""
-        if self.average is None:
-            return self.model
-        assert isinstance(self.average.module, GPT)
-        return self.average.module
+        return self.model if self.average is None else self.average.module
 
     def save(self, folder: Path) -> None:
         """Write a checkpoint's files into a folder."""
@@ -144,9 +140,12 @@ class Training:
             folder, self.model, self.optimizers, self.scaler, self.average
         )
 
-    def begin_from(self, folder: Path) -> None:
-        """Take another run's weights, those in use, for the first ones. Raises CheckpointError."""
-        checkpoint.load_weights(folder, self.model, shorter=True)
+    def begin_from(self, weights: Path) -> None:
+        """Take the weights in use of another run's checkpoint, or those in a file, for the first.
+
+        Raises CheckpointError.
+        """
+        self._notes += self.task.begin_from(weights)
         if self.average is not None:
             self.average.module.load_state_dict(self.model.state_dict())
         self._begins_elsewhere = True
@@ -181,15 +180,16 @@ class Training:
             compiled=compiled,
         )
         yield Note(self.state.step, reason)
-        if plan.mixture and abs(plan.mixture.given_total - 1) > 1e-9:
-            yield Note(self.state.step, normalised(plan.mixture))
+        for note in self._notes:
+            yield Note(self.state.step, note)
         if self._begins_elsewhere and self.state.step == 0:
             yield CheckpointDue(step=self.state.step, best=True)
+        samples = plan.sample_every if isinstance(plan, TextPlan) else plan.steps
         events = train(
             self.model,
             self.optimizers,
             self.state,
-            batch=self._batches.batch,
+            batch=self.task.batch,
             windows_per_epoch=plan.windows_per_epoch,
             steps=plan.steps,
             factor=rate_factor(plan),
@@ -198,10 +198,9 @@ class Training:
             device=self.device,
             autocast=self.autocast,
             scaler=self.scaler,
-            every=Every(plan.evaluate_every, plan.sample_every),
+            every=Every(plan.evaluate_every, samples),
             checkpoint_due=checkpoint_due,
             evaluate=self.evaluate,
-            bytes_per_word=bytes_per_word(self.blueprint, "validation"),
             sample=self.sample,
             average=self.average,
             patience=plan.patience,
@@ -217,41 +216,15 @@ class Training:
                 self.state.stale_evaluations = 0
             yield event
 
-    def evaluate(self, step: int) -> Evaluation:
-        """Losses over the fixed validation windows of each source."""
+    def evaluate(self, step: int) -> Evaluated:
+        """How the model does on the validation split."""
         with self._uncompiled():
-            parts = {
-                name: evaluate(
-                    self.result,
-                    windows,
-                    token_bytes=self._token_bytes,
-                    device=self.device,
-                    autocast=self.autocast,
-                )
-                for name, windows in self._held_out.items()
-            }
-        if len(parts) == 1:
-            return Evaluation(next(iter(parts.values())), {}, {})
-        seen = zip(parts, self._batches.seen(step), strict=True)
-        return Evaluation(
-            combine(parts, self._shares),
-            sources={name: part.loss for name, part in parts.items()},
-            tokens_seen={name: n * self.blueprint.shape.context for name, n in seen},
-        )
+            return self.task.evaluate(self.result, step)
 
-    def sample(self, step: int) -> tuple[str, str]:
-        """The spec's prompt and what the model writes after it, from the same draws each time."""
-        plan = self.blueprint.train
-        with self._uncompiled(), _finite(step):
-            pieces = generate_text(
-                self.result,
-                self.tokenizer,
-                plan.sample_prompt,
-                max_new_tokens=plan.sample_tokens,
-                options=SamplingOptions(plan.sample_temperature, top_k=plan.sample_top_k),
-                seed=self.blueprint.seed,
-            )
-            return plan.sample_prompt, "".join(pieces)
+    def sample(self, step: int) -> Sampled | None:
+        """Something that the model made, where it makes something."""
+        with self._uncompiled():
+            return self.task.sample(self.result, step)
 
     def _uncompiled(self) -> contextlib.AbstractContextManager[object]:
         """For a few passes: they are worth no second graph."""
@@ -262,7 +235,7 @@ class Training:
 
 
 def decide_to_compile(
-    blueprint: Blueprint,
+    blueprint: AnyBlueprint,
     *,
     device: torch.device,
     precision: Precision,
@@ -280,12 +253,6 @@ def decide_to_compile(
         share = (plan.steps - after_step) / plan.steps
         seconds = blueprint.costs.flops * share / (ACHIEVED_SHARE * rate)
     return compilation.decide(wanted, device=device, precision=precision, eager_seconds=seconds)
-
-
-def normalised(mixture: Mixture) -> str:
-    """What became of weights that don't add up to 1, in words."""
-    shares = ", ".join(f"{name} {share:.1%}" for name, share in mixture.shares.items())
-    return f"the weights add up to {mixture.given_total:g}, and are taken as shares: {shares}"
 
 
 def rate_factor(plan: TrainPlan) -> Callable[[int], float]:
@@ -314,26 +281,9 @@ def _schedule_factor(schedule: SchedulePlan) -> Callable[[int], float]:
     )
 
 
-def _average(model: GPT, decay: float) -> AveragedModel | None:
+def _average(model: nn.Module, decay: float) -> AveragedModel | None:
     """A copy of the model that follows it (Polyak & Juditsky 1992), if there is a decay."""
     if not decay:
         return None
     follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(model, multi_avg_fn=follow)
-
-
-@contextlib.contextmanager
-def _finite(step: int) -> Iterator[None]:
-    try:
-        yield
-    except FloatingPointError as error:
-        raise TrainingError(f"after step {step}: {error}", hint=TRY) from error
-
-
-def bytes_per_word(blueprint: Blueprint, split: str) -> float | None:
-    """Mean bytes of a word, of sources that all count words; None if one doesn't."""
-    facts = [splits[split] for splits in blueprint.facts.sources.values() if split in splits]
-    words = [f.words for f in facts if f.words is not None]
-    if not words or len(words) < len(facts):
-        return None
-    return sum(f.bytes for f in facts) / sum(words)
