@@ -132,21 +132,22 @@ def test_parameters_are_those_of_the_blueprint(preset: str) -> None:
     assert parts == expected
 
 
-def test_first_weights_have_their_spread() -> None:
+@pytest.mark.parametrize(("tied", "embedding"), [(False, 1.0), (True, 0.02)])
+def test_first_weights_have_their_spread(tied: bool, embedding: float) -> None:
     shape = dataclasses.replace(
-        GPT2, depth=3, width=256, hidden=512, head_dim=64, vocabulary=1000, tie_embeddings=False
+        GPT2, depth=3, width=256, hidden=512, head_dim=64, vocabulary=1000, tie_embeddings=tied
     )
     torch.manual_seed(0)
     model = GPT(shape)
     residual = 1 / math.sqrt(2 * 3)
     spreads = {
-        "token_embedding": 0.02,
-        "position_embedding": 0.02,
+        "token_embedding": embedding,
+        "position_embedding": embedding,
         "attention.qkv": 1 / math.sqrt(3 * 256),
         "attention.output": residual / math.sqrt(3 * 256),
         "feed_forward.input": 1 / math.sqrt(3 * 256),
         "feed_forward.output": residual / math.sqrt(3 * 512),
-        "output": 1 / math.sqrt(3 * 256),
+        "output": embedding if tied else 1 / math.sqrt(3 * 256),
     }
     for name, p in model.state_dict().items():
         if p.ndim == 2:

@@ -71,7 +71,7 @@ class GPT(nn.Module):
         self.output = nn.Linear(shape.width, shape.vocabulary, bias=False)
         if shape.tie_embeddings:
             self.output.weight = self.token_embedding.weight
-        initialise(self, shape.depth)
+        initialise(self, depth=shape.depth, tied=shape.tie_embeddings)
 
     def forward(
         self, tokens: Tensor, targets: Tensor | None = None, cache: list[LayerCache] | None = None
@@ -119,13 +119,15 @@ class GPT(nn.Module):
         return torch.where((targets == IGNORE).all(), loss.new_zeros(()), loss)
 
 
-def initialise(model: nn.Module, depth: int) -> None:
+def initialise(model: nn.Module, *, depth: int, tied: bool) -> None:
     """Draw a GPT's first weights from the global generator.
 
     Matrices: normal with variance 1 / (3 fan_in), which keeps activations in scale at any width
     and is GPT-2's 0.02 at its width of 768. Those that write to the residual stream are divided
-    by sqrt(2 depth), since 2 x depth of them add up there (Radford et al. 2019). Embeddings: 0.02,
-    so that the tied output layer begins near a uniform guess. Biases 0, gains 1.
+    by sqrt(2 depth), since 2 x depth of them add up there (Radford et al. 2019). Embeddings: 1,
+    so that tokens stay apart while they are pulled towards what their kind has in common, and can
+    be copied; 0.02 where the output layer is tied, so that it begins near a uniform guess.
+    Biases 0, gains 1.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
@@ -137,4 +139,4 @@ def initialise(model: nn.Module, depth: int) -> None:
                 nn.init.zeros_(module.bias)
     for module in model.modules():  # after the linears: a tied output layer is an embedding
         if isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02)
+            nn.init.normal_(module.weight, std=0.02 if tied else 1.0)

@@ -32,7 +32,7 @@ from maquette.data.text import stories_animals, stories_home, stories_outdoors, 
 from maquette.data.text import stories_words as words
 from maquette.data.text.piece import Piece
 
-VERSION = 1
+VERSION = 2
 """Bump it whenever any text changes: prepared data and runs are told apart by it."""
 
 BUCKETS = 8
@@ -84,6 +84,13 @@ def people(names: Sequence[str], she: bool, key: str, prefix: str = "") -> list[
     return [{key: name} | own for name in names]
 
 
+def with_friends(friends: dict[str, str], she: bool) -> list[Row]:
+    """The slots of each hero, `A`, and of the friend, `B`, who is of the other sex."""
+    heroes = people(list(friends), she, "A")
+    others = people(list(friends.values()), not she, "B", "b")
+    return [hero | other for hero, other in zip(heroes, others, strict=True)]
+
+
 class Cast:
     """All that can be drawn for a story. Each `draw_*` adds slots to the story's row."""
 
@@ -92,14 +99,12 @@ class Cast:
         child = ({"child": "boy", "Child": "Boy"}, {"child": "girl", "Child": "Girl"})
         sexes = ((words.BOYS, False), (words.GIRLS, True))
         # Each pair: men, women; so `pair[is_she]` is a list of rows.
-        self.heroes = [[p | child[s] for p in people(n, s, "A")] for n, s in sexes]
-        self.friends = [people(n, s, "B", "b") for n, s in sexes]
-        sexes = ((words.MEN, False), (words.WOMEN, True))
-        self.elders = [people(n, s, "E", "b") for n, s in sexes]
-        self.grands = [[p for p in rows if p["E"].startswith("Grand")] for rows in self.elders]
+        self.heroes = [[p | child[s] for p in with_friends(n, s)] for n, s in sexes]
         sexes = ((words.HE_BEASTS, False), (words.SHE_BEASTS, True))
-        self.beasts = [people(n, s, "A") for n, s in sexes]
-        self.beast_friends = [people(n, s, "B", "b") for n, s in sexes]
+        self.beasts = [with_friends(n, s) for n, s in sexes]
+        elders = ((words.MEN, False), (words.WOMEN, True))
+        self.elders = [people(n, s, "E", "b") for n, s in elders]
+        self.grands = [[p for p in rows if p["E"].startswith("Grand")] for rows in self.elders]
 
     def draw(self, name: str) -> Callable[[random.Random, Row], None]:
         """The function that draws `name`: `draw_<name>`, or a row of the table of that name."""
@@ -110,14 +115,13 @@ class Cast:
         return found
 
     def draw_hero(self, rng: random.Random, row: Row) -> None:
-        """A child: `A`."""
+        """A child, `A`, and its friend, `B`."""
         row.update(pick(rng, self.heroes[rng.random() < 0.5]))
 
     def draw_friend(self, rng: random.Random, row: Row) -> None:
-        """Another child, `B`, and what it is to the hero, `rel`."""
-        she = row["he"] == "he"
-        row.update(pick(rng, self.friends[she]))
-        row["rel"] = pick(rng, ("friend", "friend", "cousin", "sister" if she else "brother"))
+        """What the friend is to the hero: `rel`."""
+        sibling = "sister" if row["he"] == "he" else "brother"
+        row["rel"] = pick(rng, ("friend", "friend", "cousin", sibling))
 
     def draw_elder(self, rng: random.Random, row: Row) -> None:
         """Somebody older: `E`."""
@@ -129,9 +133,7 @@ class Cast:
 
     def draw_beasts(self, rng: random.Random, row: Row) -> None:
         """Two animals with names: `A` the `kind`, and `B` the `bkind`."""
-        she = rng.random() < 0.5
-        row.update(pick(rng, self.beasts[she]))
-        row.update(pick(rng, self.beast_friends[not she]))
+        row.update(pick(rng, self.beasts[rng.random() < 0.5]))
         kind = pick(rng, words.BEASTS)
         other = pick(rng, [beast for beast in words.BEASTS if beast != kind])
         row.update(forms({"kind": kind, "bkind": other}))
