@@ -301,8 +301,8 @@ def _print_entries(entries: list["Entry"]) -> None:
         [
             Cell(entry.key, "cyan"),
             Cell(", ".join(f"{name} ({kind})" for name, kind in entry.sources.items())),
-            Cell(f"{entry.tokenizer} {entry.vocabulary:,}"),
-            Cell(format_count(entry.tokens)),
+            Cell(f"{entry.tokenizer} {entry.vocabulary:,}" if entry.tokenizer else "-"),
+            Cell(format_count(entry.tokens) if entry.tokenizer else f"{entry.images:,} images"),
             Cell(format_bytes(entry.bytes)),
             Cell(common.ago(now - entry.made_at)),
             Cell(str(entry.path), "dim"),

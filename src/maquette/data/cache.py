@@ -17,7 +17,10 @@ FACTS_FILE = "facts.json"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One prepared data set. `sources` are names and kinds, `tokens` those of all splits."""
+    """One prepared data set: `sources` are names and kinds; `tokens` or `images` of all splits.
+
+    Images have no tokenizer: its name is empty then.
+    """
 
     key: str
     path: Path
@@ -27,6 +30,7 @@ class Entry:
     tokens: int
     bytes: int  # on disk
     made_at: float  # seconds since 1970
+    images: int = 0
 
 
 def cache_folder() -> Path:
@@ -104,16 +108,19 @@ def lock_path(folder: Path) -> Path:
 def _entry(folder: Path) -> Entry:
     manifest: dict[str, Any] = durable.read_manifest(folder)
     facts = json.loads((folder / FACTS_FILE).read_bytes())
-    splits = [split for source in facts["sources"].values() for split in source.values()]
+    of_images = "image_format" in manifest
+    sources = [facts["splits"]] if of_images else facts["sources"].values()
+    splits = [split for source in sources for split in source.values()]
     manifest_file = (folder / durable.MANIFEST).stat()
     files_bytes = sum(int(file["size"]) for file in manifest["files"].values())
     return Entry(
         key=folder.name,
         path=folder,
         sources={name: source["kind"] for name, source in manifest["sources"]},
-        tokenizer=manifest["tokenizer"]["kind"],
-        vocabulary=facts["vocabulary"],
-        tokens=sum(split["tokens"] for split in splits),
+        tokenizer="" if of_images else manifest["tokenizer"]["kind"],
+        vocabulary=0 if of_images else facts["vocabulary"],
+        tokens=0 if of_images else sum(split["tokens"] for split in splits),
+        images=sum(split["images"] for split in splits) if of_images else 0,
         bytes=files_bytes + manifest_file.st_size,
         made_at=manifest_file.st_mtime,
     )

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from maquette.augmentation import Crop
+from maquette.data.cache import list_prepared
 from maquette.data.image import prepare as preparation
 from maquette.data.image.files import FileImages
 from maquette.data.image.holdout import hold_out
@@ -278,3 +279,11 @@ def test_facts_are_plain_json(tmp_path: Path) -> None:
     written = json.loads((prepared.folder / "facts.json").read_text())
     assert written["classes"] == ["class0", "class1"]
     assert written["splits"]["test"]["per_class"] == [2, 2]
+
+
+def test_it_is_listed_with_all_that_is_prepared(tmp_path: Path) -> None:
+    prepared = prepare_images("pets", made(COUNTS), cache=tmp_path)
+    (entry,) = list_prepared(tmp_path / "data")
+    assert (entry.key, entry.sources) == (prepared.folder.name, {"pets": "made"})
+    assert (entry.images, entry.tokens, entry.tokenizer) == (24, 0, "")
+    assert entry.bytes == sum(path.stat().st_size for path in prepared.folder.iterdir())
