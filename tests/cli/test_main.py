@@ -81,7 +81,16 @@ def test_wrong_use(arguments: list[str], message: str, capsys: Output) -> None:
     [
         (MaquetteError("it broke", hint="mend it"), 1, "error: it broke\n  mend it\n"),
         (SpecError("a.yaml:3: wrong"), 2, "error: a.yaml:3: wrong\n"),
-        (OSError(28, "No space left on device", "/x"), 1, "error: /x: no space left on device\n"),
+        (
+            OSError(28, "No space left on device", "/x"),
+            1,
+            "error: /x: no space left on device\n  free some space on that disk, then try again\n",
+        ),
+        (
+            IsADirectoryError(21, "Is a directory", "/x"),
+            1,
+            "error: /x: is a directory\n  a folder is where a file belongs; move it away\n",
+        ),
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 1, ""),
     ],
@@ -137,7 +146,7 @@ def test_a_full_disk_behind_stdout(runs_folder: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = run("ps", "--runs-dir", str(runs_folder), stdout=full)
     assert done.returncode == 1
-    assert done.stderr == "error: no space left on device\n"
+    assert done.stderr.startswith("error: no space left on device\n  free some space")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a way to close a stream beforehand")

@@ -50,7 +50,7 @@ def _main(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         code = 1
     except OSError as error:
-        common.print_error(common.describe_os_error(error))
+        common.print_error(*common.describe_os_error(error))
         code = 1
     except Exception as error:
         common.print_unexpected(error)

@@ -142,10 +142,13 @@ def usage_hint(error: typer.TyperException) -> str | None:
     return f"see `{context.command_path} --help`" if context is not None else None
 
 
-def describe_os_error(error: OSError) -> str:
-    """An error of the operating system in a line, with the file where it is known."""
+def describe_os_error(error: OSError) -> tuple[str, str | None]:
+    """An error of the operating system in a line, with the file where it is known, and a hint."""
+    from maquette.runs.durable import HINTS
+
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{(error.strerror or str(error) or type(error).__name__).lower()}"
+    cause = (error.strerror or str(error) or type(error).__name__).lower()
+    return f"{where}{cause}", HINTS.get(error.errno or 0)
 
 
 def print_unexpected(error: Exception) -> None:

@@ -1,5 +1,6 @@
 """ps, status, rm: the runs on disk."""
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -167,7 +168,9 @@ def _status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
     pairs = [("run", Cell(run.id)), ("status", _status_cell(run, state))]
     if run.damage:
         pairs.append(("damage", Cell(run.damage, "red")))
-        pairs.append(("", Cell(f"`maquette rm {run.name}` deletes it")))
+        closed = not os.access(run.path, os.R_OK | os.X_OK)
+        way_out = "see its mode and owner" if closed else f"`maquette rm {run.name}` deletes it"
+        pairs.append(("", Cell(way_out)))
     pairs += [(label, Cell(value)) for label, value in _status_rows(run, state) if value]
     if state.error is not None:
         pairs.append(("error", Cell(state.error.message, "red")))

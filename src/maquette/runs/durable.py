@@ -29,11 +29,13 @@ TEMPORARY = ".tmp-"
 _RESERVED = ("format", "files", "checksum")
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 
-_HINTS = {
+HINTS = {
     errno.ENOSPC: "free some space on that disk, then try again",
     errno.EDQUOT: "your disk quota is used up; free some space, then try again",
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
+    errno.EACCES: "see its mode and owner, or choose another folder",
+    errno.EPERM: "see its mode and owner, or choose another folder",
+    errno.EISDIR: "a folder is where a file belongs; move it away",
+    errno.ENOTDIR: "a file is where a folder belongs; move it away",
     errno.EROFS: "that file system is read-only; choose another folder",
     errno.EIO: "the disk reports an error; look after it before you trust it with more",
     errno.ENOENT: "the folder is gone; was it moved or deleted?",
@@ -47,7 +49,7 @@ def os_errors(action: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         cause = (error.strerror or str(error)).lower()
-        hint = _HINTS.get(error.errno or 0)
+        hint = HINTS.get(error.errno or 0)
         raise RunError(f"can't {action} {path}: {cause}", hint=hint) from error
 
 

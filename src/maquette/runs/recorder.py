@@ -189,7 +189,8 @@ class Recorder:
                 text = f"{event.prompt}{event.text}\n"
                 durable.write_text(self.run.samples_path / name, text, sync=False)
             case Note():
-                self.log(event.text)
+                with contextlib.suppress(RunError):  # it isn't worth the training
+                    self.log(event.text)
             case Finished():
                 self._finished = event
             case Started() | Evaluated() | CheckpointSaved():

@@ -5,6 +5,7 @@ Standard library only, so that `ps` and `status` answer at once.
 
 import contextlib
 import dataclasses
+import errno
 import os
 import random
 import re
@@ -182,9 +183,10 @@ class Run:
     def checkpoints(self) -> list[Checkpoint]:
         """Committed checkpoints, oldest first: manifest and sizes are looked at, not the bytes."""
         found = []
-        for _, folder in self._checkpoint_folders():
-            with contextlib.suppress(DamagedError):
-                found.append(_checkpoint(folder, durable.read_manifest(folder)))
+        with contextlib.suppress(RunError):
+            for _, folder in self._checkpoint_folders():
+                with contextlib.suppress(DamagedError):
+                    found.append(_checkpoint(folder, durable.read_manifest(folder)))
         return found
 
     def checkpoint(self, which: int | str = "latest") -> Checkpoint:
@@ -268,15 +270,21 @@ class Run:
         cut_events(self.metrics_path, self.path / "metrics-aside.jsonl", step)
 
     def remove(self) -> None:
-        """Delete the run. Raises RunError if somebody works on it."""
+        """Delete the run. Raises RunError if somebody works on it, or a part of it may not go."""
         with self.lock():
+            for folder, _, _ in os.walk(self.path):
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    what = f"can't remove {folder}: permission denied"
+                    raise RunError(what, hint=durable.HINTS[errno.EACCES])
             durable.remove_folder(self.path)
 
     def _checkpoint_folders(self) -> list[tuple[int, Path]]:
-        try:
+        names: list[str] = []
+        with (
+            durable.os_errors("read", self.checkpoints_path),
+            contextlib.suppress(FileNotFoundError),
+        ):
             names = os.listdir(self.checkpoints_path)  # noqa: PTH208 - names, not paths
-        except OSError:
-            return []
         steps = ((match, name) for name in names if (match := _STEP_FOLDER.fullmatch(name)))
         return sorted((int(match[1]), self.checkpoints_path / name) for match, name in steps)
 
