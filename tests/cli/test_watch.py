@@ -196,6 +196,15 @@ def test_a_worker_that_is_killed(
     assert "lost: its process was killed" in capsys.readouterr().err
 
 
+def test_a_run_that_never_began(run: Run, capsys: Output) -> None:
+    run.lock_path.unlink()  # whoever made it is gone
+    _, err = watched(capsys, code=1)
+    assert err == (
+        f"error: {run.id} is lost: no worker ever took it up\n"
+        f"  `maquette resume {run.id}` goes on with it\n"
+    )
+
+
 def test_ctrl_c_ends_the_watching_only(run: Run, play: Play, capsys: Output) -> None:
     play(interrupted())
     with Recorder(run):
