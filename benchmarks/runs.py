@@ -75,7 +75,7 @@ def saving(options: argparse.Namespace, store: Store, console: Console) -> None:
     table = Table(title=f"Checkpoints by the clock, over {options.seconds:.0f} s of training")
     for heading in ("", "saved", "of them best", "size", "seconds each", "of the time"):
         table.add_column(heading, justify="left" if not heading else "right")
-    table.add_column("by the clock alone", justify="right")
+    table.add_column("once it has lived an hour", justify="right")
     for preset, overrides in _shapes(options, console):
         run = _new_run(preset, store, overrides)
         with _worker(run) as worker:
@@ -94,7 +94,7 @@ def _saving_row(run: Run, stopped_at: float) -> tuple[str, ...]:
     every = [e for _, e in _of(run, CheckpointSaved)]
     seconds = statistics.median(e.seconds for e in every)
     wall = stopped_at - steps[0][0]  # the first one may have compiled
-    rhythm = SaveRhythm(None)
+    rhythm = SaveRhythm(None, lived_seconds=3600)
     rhythm.saved(seconds)
     return (
         str(len(saved)),
@@ -172,7 +172,11 @@ def goodput(options: argparse.Namespace, store: Store, console: Console) -> None
 
 
 def _shares(lives: list[tuple[float, float, list[Timed]]], kept_until: int) -> dict[str, float]:
-    """Where the time went; what the next life (or a resume now) does anew was work repeated."""
+    """Where the time went; what the next life (or a resume now) does anew was work repeated.
+
+    Each step that remains counts as the median one: by how much a save beside it, or the first one
+    of a life, was slower isn't time well spent.
+    """
     seconds = dict.fromkeys(
         (
             "steps that remain",
@@ -183,6 +187,7 @@ def _shares(lives: list[tuple[float, float, list[Timed]]], kept_until: int) -> d
         ),
         0.0,
     )
+    remaining: list[float] = []
     begins = [_after_step(events) for _, _, events in lives] + [kept_until or -1]
     for number, (started_at, ended_at, events) in enumerate(lives):
         seconds["starting"] += _restart(started_at, events) if events else ended_at - started_at
@@ -195,9 +200,11 @@ def _shares(lives: list[tuple[float, float, list[Timed]]], kept_until: int) -> d
                 if event.step > min(later):
                     seconds["work repeated"] += took
                 elif isinstance(event, StepDone):
-                    seconds["steps that remain"] += took
+                    remaining.append(took)
                 else:
                     seconds["evaluations and samples that remain"] += took
+    if remaining:
+        seconds["steps that remain"] = len(remaining) * statistics.median(remaining)
     return seconds
 
 

@@ -23,6 +23,7 @@ TIERS = {
     "data": 2,
     "runs": 2,
     "runs.durable": 1,
+    "runs.lines": 1,
     "training": 3,
     "generation": 3,
     "simulation": 3,

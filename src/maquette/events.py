@@ -96,7 +96,11 @@ class CheckpointDue:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved:
-    """A checkpoint is on disk, verified and committed."""
+    """A checkpoint is on disk, verified and committed; later steps may have been done meanwhile.
+
+    `seconds`: what it took from the training: how long that stood still, and the processor's time
+    for the rest, which was done beside it.
+    """
 
     kind: ClassVar[str] = "checkpoint"
     step: int

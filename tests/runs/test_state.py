@@ -54,16 +54,15 @@ def test_a_worker_that_was_lost_counts_up_to_its_last_sign() -> None:
         ),
     )  # fmt: skip
     assert twice_lost.elapsed_seconds(now=130.0) == 30 + 10 + 30
-    assert twice_lost.life_seconds(now=130.0) == 35.0
-    assert twice_lost.life_seconds(now=100.0) == 20.0
+    assert twice_lost.kills == 2
     lost_again = dataclasses.replace(twice_lost, status="lost", heartbeat_at=107.0)
     assert lost_again.elapsed_seconds(now=1e9) == 47.0
 
 
-def test_a_run_that_was_never_lost_knows_no_life() -> None:
+def test_a_run_that_was_stopped_was_not_killed() -> None:
     stopped = history(("queued", 0), ("running", 10), ("stopped", 40), ("running", 50))
-    assert State("running", stopped).life_seconds(now=100.0) is None
-    assert State("queued").life_seconds(now=100.0) is None
+    assert State("running", stopped).kills == 0
+    assert State("queued").kills == 0
 
 
 def whole_state() -> State:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from maquette.errors import DamagedError, RunError
+from maquette.runs.lines import end_of_last
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
@@ -103,25 +104,38 @@ def commit_folder(
     Returns the bytes of all files, the manifest among them. Raises RunError, and whatever `fill`
     raises, after having removed the temporary folder.
     """
+    return begin_folder(folder, fill, extra=extra)()
+
+
+def begin_folder(
+    folder: Path, fill: Callable[[Path], None], *, extra: dict[str, Any] | None = None
+) -> Callable[[], int]:
+    """The first half of `commit_folder`: the files are written, but needn't be on the disk yet.
+
+    Returns the second half, which does all the rest. It may be called by another thread, and must
+    be called once.
+    """
     extra = finite(extra or {})
     assert not set(extra) & set(_RESERVED), "these keys belong to the manifest"
-    written = 0
-
-    def fill_and_seal(temporary: Path) -> None:
-        nonlocal written
-        fill(temporary)
-        files = {name: _sync_and_measure(temporary / name) for name in _files(temporary)}
-        assert MANIFEST not in files, "the manifest is written here"
-        manifest = _render({"format": 1, **extra, "files": files}).encode()
-        _write_new(temporary / MANIFEST, manifest, sync=True)
-        written = sum(int(file["size"]) for file in files.values()) + len(manifest)
-
+    taken = RunError(f"can't write {folder}: it is there already")
+    if os.path.lexists(folder):
+        raise taken
     with os_errors("write", folder):
         if not folder.parent.is_dir():
             _make_one(folder.parent)
-    if not _place(folder, fill_and_seal):
-        raise RunError(f"can't write {folder}: it is there already")
-    return written
+    temporary = _fill(folder, fill)
+
+    def commit() -> int:
+        with os_errors("write", folder), _removed_on_error(temporary):
+            files = {name: _sync_and_measure(temporary / name) for name in _files(temporary)}
+            assert MANIFEST not in files, "the manifest is written here"
+            manifest = _render({"format": 1, **extra, "files": files}).encode()
+            _write_new(temporary / MANIFEST, manifest, sync=True)
+        if not _place(temporary, folder):
+            raise taken
+        return sum(int(file["size"]) for file in files.values()) + len(manifest)
+
+    return commit
 
 
 def create_folder(folder: Path, fill: Callable[[Path], None]) -> bool:
@@ -131,13 +145,14 @@ def create_folder(folder: Path, fill: Callable[[Path], None]) -> bool:
     raises.
     """
 
-    def fill_and_sync(temporary: Path) -> None:
-        fill(temporary)
+    make_folder(folder.parent)
+    if os.path.lexists(folder):
+        return False
+    temporary = _fill(folder, fill)
+    with os_errors("write", folder), _removed_on_error(temporary):
         for name in _files(temporary):
             _sync_and_measure(temporary / name)
-
-    make_folder(folder.parent)
-    return _place(folder, fill_and_sync)
+    return _place(temporary, folder)
 
 
 def remove_folder(folder: Path) -> None:
@@ -220,7 +235,7 @@ class Appender:
         with os_errors("write", path):
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
             try:
-                self._size = _whole_lines(self._file)
+                self._size = end_of_last(self._file, lambda line: parse_row(line) is not None)
                 os.ftruncate(self._file, self._size)
                 sync_folder(path.parent)  # whoever made the file may have been killed before this
             except BaseException:
@@ -358,32 +373,44 @@ def _write_all(handle: int, data: bytes) -> int:
     return len(data)
 
 
-def _place(folder: Path, fill_and_sync: Callable[[Path], None]) -> bool:
-    """Fill a temporary folder and give it its name, unless somebody has that name already."""
-    if os.path.lexists(folder):
-        return False
+def _fill(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """Have the files of a folder written into a temporary one."""
     temporary = _temporary(folder)
-    with os_errors("write", folder):
+    with os_errors("write", folder), _removed_on_error(temporary):
+        temporary.mkdir()
+        fill(temporary)
+    return temporary
+
+
+def _place(temporary: Path, folder: Path) -> bool:
+    """Give a temporary folder, whose files are synced, its name; False if somebody has it."""
+    with os_errors("write", folder), _removed_on_error(temporary):
+        for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
+            sync_folder(inner)
+        sync_folder(temporary)
         try:
-            temporary.mkdir()
-            fill_and_sync(temporary)
-            for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
-                sync_folder(inner)
-            sync_folder(temporary)
             os.rename(temporary, folder)  # noqa: PTH104 - the commit
         except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
             shutil.rmtree(temporary, ignore_errors=True)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
-                return False
-            raise
-        except BaseException as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            # Libraries in Rust tell of a full disk in words only: "... (os error 28)".
-            if words := re.search(r"\(os error (\d+)\)", str(error)):
-                raise OSError(int(words[1]), os.strerror(int(words[1]))) from error
-            raise
+            return False  # another process was quicker
         sync_folder(folder.parent)
     return True
+
+
+@contextlib.contextmanager
+def _removed_on_error(temporary: Path) -> Iterator[None]:
+    """What an error leaves half done goes."""
+    try:
+        yield
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        # Libraries in Rust tell of a full disk in words only: "... (os error 28)".
+        words = None if isinstance(error, OSError) else re.search(r"\(os error (\d+)\)", str(error))
+        if words:
+            raise OSError(int(words[1]), os.strerror(int(words[1]))) from error
+        raise
 
 
 def _files(folder: Path) -> list[str]:
@@ -406,35 +433,3 @@ def _render(manifest: dict[str, Any]) -> str:
     canonical = json.dumps(content, allow_nan=False)
     content["checksum"] = hashlib.sha256(canonical.encode()).hexdigest()
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
-
-
-def _whole_lines(handle: int) -> int:
-    """Bytes up to the end of the last whole row, reading backwards in blocks."""
-    end = os.lseek(handle, 0, os.SEEK_END)
-    while end > 0:
-        start = _line_start(handle, end)
-        line = _read_at(handle, start, end - start)
-        if line.endswith(b"\n") and parse_row(line) is not None:
-            return end
-        end = start
-    return 0
-
-
-def _line_start(handle: int, end: int) -> int:
-    position = end - 1  # the line's own newline doesn't count
-    while position > 0:
-        block_start = max(0, position - 65536)
-        newline = _read_at(handle, block_start, position - block_start).rfind(b"\n")
-        if newline >= 0:
-            return block_start + newline + 1
-        position = block_start
-    return 0
-
-
-def _read_at(handle: int, start: int, count: int) -> bytes:
-    os.lseek(handle, start, os.SEEK_SET)
-    parts = []
-    while count > 0 and (part := os.read(handle, count)):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)

@@ -135,10 +135,10 @@ class State:
                 total += max(0.0, end - change.at)
         return total
 
-    def life_seconds(self, now: float) -> float | None:
-        """Mean time for which its workers ran before one was lost; None if none was."""
-        lost = sum(change.status == "lost" for change in self.history)
-        return self.elapsed_seconds(now) / lost if lost else None
+    @property
+    def kills(self) -> int:
+        """How often its worker was lost."""
+        return sum(change.status == "lost" for change in self.history)
 
     def to_json(self) -> dict[str, Any]:
         """The state as a JSON-ready object."""

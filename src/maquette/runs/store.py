@@ -167,18 +167,37 @@ class Run:
         Its manifest knows the run's tokenizer too. An older one of the same step (a damaged one,
         from before a resume) is replaced. Raises RunError.
         """
+        return self.begin_checkpoint(step, fill, best=best, extra=extra)()
+
+    def begin_checkpoint(
+        self,
+        step: int,
+        fill: Callable[[Path], None],
+        *,
+        best: bool,
+        extra: dict[str, Any] | None = None,
+    ) -> Callable[[], Checkpoint]:
+        """The first half of `commit_checkpoint`, after which what was saved may change.
+
+        Returns the second half, for which any thread may wait. No other one may begin meanwhile.
+        """
         folder = self.checkpoints_path / f"step-{step:08d}"
         if folder.exists():
             durable.remove_folder(folder)
         extra = {**(extra or {}), "step": step, "best": best}
         with contextlib.suppress(OSError):  # a run need not have one
             extra["tokenizer"] = durable.digest(self.tokenizer_path)
-        written = durable.commit_folder(folder, fill, extra=extra)
-        self._verified[step] = _look_of(folder)
-        durable.write_text(self.checkpoints_path / "latest", f"{folder.name}\n")
-        if best:
-            durable.write_text(self.checkpoints_path / "best", f"{folder.name}\n")
-        return Checkpoint(step, folder, best, written)
+        commit_folder = durable.begin_folder(folder, fill, extra=extra)
+
+        def commit() -> Checkpoint:
+            written = commit_folder()
+            self._verified[step] = _look_of(folder)
+            durable.write_text(self.checkpoints_path / "latest", f"{folder.name}\n")
+            if best:
+                durable.write_text(self.checkpoints_path / "best", f"{folder.name}\n")
+            return Checkpoint(step, folder, best, written)
+
+        return commit
 
     def checkpoints(self) -> list[Checkpoint]:
         """Committed checkpoints, oldest first: manifest and sizes are looked at, not the bytes."""

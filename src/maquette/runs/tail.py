@@ -16,7 +16,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from maquette.events import EVENTS, Evaluated, Event, StepDone
+from maquette.events import EVENTS, CheckpointSaved, Evaluated, Event, StepDone
 from maquette.runs.durable import Appender, os_errors, parse_row
 
 TimedEvent = tuple[float, Event]  # when (Unix seconds), and what
@@ -274,9 +274,10 @@ class _Overview:
         return low
 
     def _place(self, start: int) -> tuple[int, int] | None:
-        """Offset and step of the first event at or after an offset."""
+        """Offset and step of the first event at or after an offset, of those in order."""
         for _, (offset, line) in zip(range(_ROWS_A_LOOK), self.lines(start), strict=False):
-            if (event := _event(line)) is not None:
+            event = _event(line)
+            if event is not None and not isinstance(event[1], CheckpointSaved):  # it comes late
                 return offset, event[1].step
         return None
 

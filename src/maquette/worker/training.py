@@ -10,15 +10,16 @@ from maquette.blueprint.blueprint import Blueprint
 from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.data.prepare import Prepared, Progress, prepare
-from maquette.errors import RunError, TrainingError
+from maquette.errors import MaquetteError, RunError, TrainingError
 from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
 from maquette.reading import inherited_tokenizer, language_blueprint, run_spec
 from maquette.runs.control import starting_point
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
-from maquette.runs.store import Run, Store
+from maquette.runs.store import Checkpoint, Run, Store
 from maquette.spec.schema import Spec
 from maquette.training.saving import SaveRhythm
 from maquette.training.telemetry import Meter
+from maquette.worker.saving import Saver
 from maquette.worker.signals import StopOnSignal
 
 
@@ -74,23 +75,62 @@ def carry_on(
             after_step=checkpoint.step if checkpoint else 0,
             telemetry=Meter(training.device).read,
         )
-        life = recorder.state.life_seconds(time.time())
-        rhythm = SaveRhythm(plan.checkpoint_every, life_seconds=life)
         stop.patient = True
-        for event in training.events(stop, checkpoint_due=rhythm.due):
-            if isinstance(event, Finished):
-                stop.has_ended()
-            recorder.record(event)
-            if isinstance(event, Started) and checkpoint and not checkpoint.step:
-                # All events are written anew, but what was saved is there.
-                recorder.record(CheckpointSaved(0, best=True, bytes=checkpoint.bytes, seconds=0.0))
-            if isinstance(event, CheckpointDue):
-                saved = _save(run, training, event, keep=plan.checkpoint_keep)
+        rhythm = _rhythm(recorder, plan.checkpoint_every)
+        computed = training.events(stop, checkpoint_due=rhythm.due)
+        with (
+            Saver(run, training.save, keep=plan.checkpoint_keep) as saver,
+            contextlib.closing(_saving(computed, saver, rhythm, recorder)) as events,
+        ):
+            for event in events:
+                if isinstance(event, Finished):
+                    stop.has_ended()
+                recorder.record(event)
+                if isinstance(event, Started) and checkpoint:
+                    _record_again(recorder, checkpoint)
+                if not isinstance(event, CheckpointDue):
+                    yield event
+
+
+def _saving(
+    events: Iterator[Event], saver: Saver, rhythm: SaveRhythm, recorder: Recorder
+) -> Generator[Event]:
+    """The events of a training, whose checkpoints are saved when they are due.
+
+    That one is saved follows as soon as it is, between the steps; the next one begins when it is,
+    and so does the end. What goes wrong then is raised here.
+    """
+    try:
+        for event in events:
+            if saved := saver.saved(wait=isinstance(event, CheckpointDue | Finished)):
                 rhythm.saved(saved.seconds)
-                recorder.record(saved)
                 yield saved
-            else:
-                yield event
+            yield event
+            if isinstance(event, CheckpointDue):
+                rhythm.began()
+                saver.begin(event)
+    finally:
+        with contextlib.suppress(MaquetteError):  # an error before it is the one to hear of
+            if saved := saver.saved(wait=True):
+                recorder.record(saved)
+
+
+def _rhythm(recorder: Recorder, every: int | None) -> SaveRhythm:
+    """For a run of which is known how long it has lived, and how often it was killed."""
+    state = recorder.state
+    lived_seconds = state.elapsed_seconds(time.time())
+    return SaveRhythm(every, lived_seconds=lived_seconds, kills=state.kills)
+
+
+def _record_again(recorder: Recorder, checkpoint: Checkpoint) -> None:
+    """Note the checkpoint that training goes on from, where the events that stay don't have it.
+
+    Its event came after those of later steps, or its worker was killed before it could say so.
+    """
+    if recorder.state.checkpoint_step != checkpoint.step:
+        recorder.record(
+            CheckpointSaved(checkpoint.step, checkpoint.best, checkpoint.bytes, seconds=0.0)
+        )
 
 
 def prepare_run(
@@ -133,15 +173,3 @@ def _memory_errors() -> Iterator[None]:
 def _started(run: Run) -> Started | None:
     """How the run's first worker began."""
     return next((event for _, event in run.events() if isinstance(event, Started)), None)
-
-
-def _save(run: Run, training: Training, due: CheckpointDue, *, keep: int) -> CheckpointSaved:
-    begin = time.perf_counter()
-    saved = run.commit_checkpoint(due.step, training.save, best=due.best)
-    run.prune(keep)
-    return CheckpointSaved(
-        step=due.step,
-        best=due.best,
-        bytes=saved.bytes,
-        seconds=time.perf_counter() - begin,
-    )

@@ -1,0 +1,74 @@
+"""Saves checkpoints while the training goes on."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from maquette.events import CheckpointDue, CheckpointSaved
+from maquette.runs.store import Checkpoint, Run
+
+_NICENESS = 10  # less, and it holds up the steps; more, and it may be kept waiting for many of them
+
+
+class Saver:
+    """Saves one checkpoint at a time; leaving its context waits for the one that is on its way.
+
+    The files are written before `begin` returns, so that training may go on from there. A thread
+    reads them back for their checksums, waits for the disk, gives the checkpoint its name, and
+    removes those that aren't kept.
+    """
+
+    def __init__(self, run: Run, save: Callable[[Path], None], *, keep: int) -> None:
+        self._run = run
+        self._save = save
+        self._keep = keep
+        self._thread = ThreadPoolExecutor(1, initializer=_make_way)
+        self._on_its_way: Future[CheckpointSaved] | None = None
+
+    def begin(self, due: CheckpointDue) -> None:
+        """Save the training as it is now; `saved` says when that is done. Raises RunError."""
+        assert self._on_its_way is None, "one at a time"
+        begin = time.perf_counter()
+        commit = self._run.begin_checkpoint(due.step, self._save, best=due.best)
+        stood_still = time.perf_counter() - begin
+        self._on_its_way = self._thread.submit(self._finish, due, commit, stood_still)
+
+    def saved(self, *, wait: bool = False) -> CheckpointSaved | None:
+        """The checkpoint that got onto the disk since the last call, or None.
+
+        `wait`: for the one on its way. Raises RunError where it couldn't be saved.
+        """
+        future = self._on_its_way
+        if future is None or not (wait or future.done()):
+            return None
+        try:
+            return future.result()
+        finally:
+            if future.done():  # Ctrl-C ends the waiting, not the saving
+                self._on_its_way = None
+
+    def __enter__(self) -> "Saver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
+
+    def _finish(
+        self, due: CheckpointDue, commit: Callable[[], Checkpoint], stood_still: float
+    ) -> CheckpointSaved:
+        begin = time.thread_time()
+        saved = commit()
+        self._run.prune(self._keep)
+        seconds = stood_still + time.thread_time() - begin
+        return CheckpointSaved(step=due.step, best=due.best, bytes=saved.bytes, seconds=seconds)
+
+
+def _make_way() -> None:
+    """Let the steps have the processor first, where a thread may have a niceness of its own."""
+    if hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
