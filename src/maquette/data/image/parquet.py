@@ -1,5 +1,6 @@
 """Parquet files with a column of images and one of labels, such as the hub's."""
 
+import bisect
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -142,7 +143,7 @@ class Table:
 
     def name(self, row: int) -> str:
         """The file of a row, and its number there, counted from 0."""
-        place = next(i for i, end in enumerate(self._ends) if row < end)
+        place = bisect.bisect_right(self._ends, row)
         start = self._ends[place - 1] if place else 0
         return f"{self.files[place].name}, row {row - start:,}"
 

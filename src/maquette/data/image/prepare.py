@@ -71,6 +71,16 @@ class ImageProgress:
             return "waiting for another process that prepares the same data"
         return f"preparing data: {self.source}, {self.split}"
 
+    @property
+    def done(self) -> tuple[int, int]:
+        """Images read, and how many there are."""
+        return self.images, self.total
+
+    @property
+    def read(self) -> str:
+        """The same in words."""
+        return f"{self.images:,} of {self.total:,} images"
+
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:

@@ -38,7 +38,8 @@ class SplitWriter:
         data = np.ascontiguousarray(pixels).tobytes()
         self._digest.update(data)
         self._hashes.append(int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little"))
-        self._names.append(name)
+        if self._split != "train":
+            self._names.append(name)
         self._labels.append(label)
         self.per_class[label] += 1
         if self._split == "train":
@@ -77,6 +78,7 @@ class SplitWriter:
 
     def copies_of(self, train: "SplitWriter") -> tuple[int, int, str | None]:
         """How many images have pixels that train has too, of how many, and the name of one."""
+        assert self._split != "train", "which has no names kept"
         known = set(train._hashes)
         copies = [i for i, found in enumerate(self._hashes) if found in known]
         return len(copies), len(self._hashes), self._names[copies[0]] if copies else None
