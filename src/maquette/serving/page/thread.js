@@ -126,13 +126,14 @@ export class Thread {
   #focused() {
     const item = document.activeElement?.closest?.(".message");
     if (!item || !this.list.contains(item)) return null;
-    return { id: Number(item.dataset.id), key: document.activeElement.dataset.key, item };
+    const place = [...this.list.children].indexOf(item);
+    return { place, key: document.activeElement.dataset.key, item };
   }
 
-  /** After an element with the focus was made anew, its successor has it. */
+  /** What stands in the place of an element that had the focus and is gone gets it. */
   #refocus(before) {
     if (!before || before.item.isConnected) return;
-    const item = this.#items.get(before.id)?.item;
+    const item = this.list.children[before.place];
     const target = item?.querySelector(`[data-key="${before.key}"]:not(:disabled)`) ?? item;
     (target ?? byId("question")).focus();
   }
