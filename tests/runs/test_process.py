@@ -153,6 +153,22 @@ def test_a_process_goes_on_holding_the_lock_that_it_inherited(tmp_path: Path) ->
     assert not is_held(path)
 
 
+def test_a_lock_is_no_stdin_of_a_worker(tmp_path: Path) -> None:
+    """With stdin closed, the next file that is opened has its number."""
+    code = HOLD.replace("lock.acquire()", "sys.stdin = None; lock.acquire()")
+    code = code.replace('print("held", flush=True)\nsys.stdin.read()', "print(lock.handle)")
+    script = f"import os; os.close(0)\n{code}"
+    path = tmp_path / "worker.lock"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert int(done.stdout) > 2
+
+
 def test_where_a_lock_has_gone(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     with WorkerLock(tmp_path / "old" / "worker.lock") as lock:

@@ -136,7 +136,7 @@ class WorkerLock:
         with os_errors("lock", self.path):
             handle = self._inherited
             if handle < 0:
-                handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+                handle = _above_stdio(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666))
             try:
                 self._wait(handle)
                 os.set_inheritable(handle, False)  # by none but a worker
@@ -232,6 +232,9 @@ if sys.platform == "win32":
         os.lseek(handle, 0, os.SEEK_SET)
         os.write(handle, data)
 
+    def _above_stdio(handle: int) -> int:
+        return handle
+
 else:
     import fcntl
 
@@ -245,3 +248,12 @@ else:
 
     def _write_at_start(handle: int, data: bytes) -> None:
         os.pwrite(handle, data, 0)  # the place to write at is shared by all who inherited it
+
+    def _above_stdio(handle: int) -> int:
+        """The same file by a handle that no child's stdin, stdout or stderr takes the place of."""
+        if handle > 2:
+            return handle
+        try:
+            return fcntl.fcntl(handle, fcntl.F_DUPFD_CLOEXEC, 3)
+        finally:
+            os.close(handle)
