@@ -27,6 +27,7 @@ from maquette.reading import language_blueprint, run_spec
 from maquette.runs.control import starting_point
 from maquette.runs.store import Run, Store
 from maquette.spec.schema import Spec
+from maquette.spec.task import language
 from maquette.training.checkpoint import MODEL
 from maquette.worker import work
 from maquette.worker.training import create_run
@@ -146,10 +147,10 @@ class TestWhatIsTakenOver:
         assert run.tokenizer_path.read_bytes() == base.tokenizer_path.read_bytes()
         optimizer = load_file(run.checkpoint(0).path / "optimizer.safetensors")
         assert not [name for name in optimizer if "exp_avg" in name], "a fresh optimizer"
-        spec = run_spec(run)
+        spec, there = language(run_spec(run)), language(run_spec(base))
         assert spec.train.from_run == str(base.path)
         assert spec.train.from_checkpoint == base.checkpoint("best").step
-        assert (spec.model, spec.tokenizer) == (run_spec(base).model, run_spec(base).tokenizer)
+        assert (spec.model, spec.tokenizer) == (there.model, there.tokenizer)
 
     def test_any_of_its_checkpoints(self, tmp_path: Path) -> None:
         base = base_run(tmp_path, checkpoint={"every": 1, "keep": 9})
@@ -463,5 +464,5 @@ def test_from_the_command_line_in_the_background(
     assert main(["eval", run.id, "--json"]) == 0
     shown = capsys.readouterr()
     assert "preparing" not in shown.err
-    masks = prepare(run_spec(run), tokenizer=run.tokenizer_path).masks("validation")
+    masks = prepare(language(run_spec(run)), tokenizer=run.tokenizer_path).masks("validation")
     assert json.loads(shown.out)["tokens"] == int(masks["primer"].sum())

@@ -31,7 +31,9 @@ TIERS = {
     "build": 4,
     "base": 4,
     "reading": 3,
+    "preparation": 3,
     "evaluation": 4,
+    "classification": 4,
     "loading": 4,
     "export": 4,
     "worker": 5,
@@ -46,7 +48,7 @@ TIERS = {
 # Plain modules that the packages of their own tier may use.
 GROUND = ("shapes", "augmentation", "events", "facts")
 # Nothing heavy when the module is imported; inside functions it is allowed.
-WITHOUT_TORCH = ("reading", "spec", "blueprint", "runs", "simulation", "cli", "tui", "errors", "events")
+WITHOUT_TORCH = ("reading", "preparation", "base", "spec", "blueprint", "runs", "simulation", "cli", "tui", "errors", "events")
 HEAVY = {"torch", "transformers", "datasets", "fastapi", "textual"}
 # These are copied into ejected projects as they are.
 LIFTED = (

@@ -2,11 +2,12 @@
 
 import torch
 
-from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.blueprint import Blueprint, ImageBlueprint
 from maquette.errors import DamagedError
 from maquette.generation.decode import arrange_for_decoding
+from maquette.models.convnext import ConvNeXt
 from maquette.models.gpt import GPT
-from maquette.reading import language_blueprint
+from maquette.reading import image_blueprint, language_blueprint
 from maquette.runs import durable
 from maquette.runs.store import Checkpoint, Run
 from maquette.tokenizers.base import Tokenizer
@@ -47,3 +48,18 @@ def load_checkpoint_model(
     if place.type == "cpu":
         arrange_for_decoding(model)
     return model.to(place).eval(), tokenizer, blueprint
+
+
+def load_classifier(
+    run: Run, checkpoint: Checkpoint, *, device: str = "auto"
+) -> tuple[ConvNeXt, ImageBlueprint]:
+    """The classifier of a checkpoint, ready to use, not to train.
+
+    Raises RunError, CheckpointError, DeviceError.
+    """
+    place = choose_device(device)
+    blueprint = image_blueprint(run)
+    with torch.random.fork_rng(devices=[]):
+        model = ConvNeXt(blueprint.shape)
+    load_weights(checkpoint.path, model)
+    return model.to(place).eval(), blueprint

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from maquette.blueprint import serial
-from maquette.blueprint.blueprint import AnyBlueprint, Blueprint
+from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.errors import RunError
 from maquette.runs.store import Run
-from maquette.spec.schema import Spec
+from maquette.spec.task import AnySpec, validate
 
 
-def run_spec(run: Run) -> Spec:
+def run_spec(run: Run) -> AnySpec:
     """The spec of a run with its overrides and absolute paths. Raises RunError."""
     if not run.meta.spec:
         raise RunError(
@@ -17,7 +17,7 @@ def run_spec(run: Run) -> Spec:
             hint=f"the spec as written is in {run.spec_path}; a new run can be made from it",
         )
     try:
-        return Spec.model_validate(run.meta.spec)
+        return validate(run.meta.spec)
     except ValueError as error:
         raise RunError(f"{run.path / 'meta.json'} holds no spec: {error}") from None
 
@@ -33,7 +33,21 @@ def language_blueprint(run: Run) -> Blueprint:
     blueprint = read_blueprint(run)
     if isinstance(blueprint, Blueprint):
         return blueprint
-    raise RunError(f"{run.id} tells images apart: it writes no text")
+    raise RunError(
+        f"{run.id} tells images apart: it writes no text",
+        hint=f"`maquette classify {run.name} IMAGE` uses it",
+    )
+
+
+def image_blueprint(run: Run) -> ImageBlueprint:
+    """What blueprint.json says of an image classifier. Raises RunError, also for another task's."""
+    blueprint = read_blueprint(run)
+    if isinstance(blueprint, ImageBlueprint):
+        return blueprint
+    raise RunError(
+        f"{run.id} is a language model: it looks at no images",
+        hint=f"`maquette generate {run.name}` uses it",
+    )
 
 
 def read_blueprint(run: Run) -> AnyBlueprint:

@@ -15,10 +15,12 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from maquette.blueprint import serial
-from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.blueprint import AnyBlueprint, ImagePlan, TextPlan
 from maquette.build import decide_to_compile
+from maquette.data.image.prepare import PreparedImages
 from maquette.data.prepare import Prepared
 from maquette.errors import RunError, TrainingError, UsageError
 from maquette.events import Evaluated, Started, StepDone, from_row
@@ -26,11 +28,12 @@ from maquette.quantities import format_duration
 from maquette.runs import durable
 from maquette.runs.control import spawn
 from maquette.runs.store import Checkpoint, Run, Store
-from maquette.spec.schema import Spec
+from maquette.spec.task import AnySpec
 from maquette.training.checkpoint import MODEL, OPTIMIZER, TRAINER, first_difference
 from maquette.training.device import choose_device, choose_precision
 
 STEPS, KILLS = 40, 3
+B = TypeVar("B", bound=AnyBlueprint)
 _CHECKPOINTS = 8  # in a training, so that a kill falls now before, now after, now into one
 _PASSES = 4  # trainings to spread the kills over, where one is over before all of them came
 _LOOK_SECONDS = 0.002  # a small model's step takes no longer
@@ -92,9 +95,7 @@ class Verdict:
         return min(differing, key=lambda each: each.step or 0, default=None)
 
 
-def shorten(
-    blueprint: Blueprint, *, steps: int | None, device: str, like: Started | None = None
-) -> Blueprint:
+def shorten(blueprint: B, *, steps: int | None, device: str, like: Started | None = None) -> B:
     """The blueprint of a run's first steps: those of the whole run, learning rates included.
 
     What would be measured is decided here, once, as for the whole run; `like` is how that run
@@ -102,7 +103,7 @@ def shorten(
     two steps in a row are saved, so that there are always some to repeat.
     Raises UsageError for more steps than the run has, DeviceError.
     """
-    plan = blueprint.train
+    plan: TextPlan | ImagePlan = blueprint.train
     steps = min(STEPS, plan.steps) if steps is None else steps
     if not 2 <= steps <= plan.steps:
         raise UsageError(
@@ -122,24 +123,28 @@ def shorten(
         evaluate_every=max(every, min(plan.evaluate_every, steps // 4) // every * every),
         evaluate_windows=min(plan.evaluate_windows, plan.batch_size, 16),
         patience=None,  # evaluating so often, it would end the training early
-        sample_every=max(1, min(plan.sample_every, steps // 2)),
-        sample_tokens=min(plan.sample_tokens, 8),
         checkpoint_every=every,
         checkpoint_keep=2,
         precision=precision,
         compile=compiled,
     )
-    return dataclasses.replace(blueprint, train=plan)
+    if isinstance(plan, TextPlan):
+        plan = dataclasses.replace(
+            plan,
+            sample_every=max(1, min(plan.sample_every, steps // 2)),
+            sample_tokens=min(plan.sample_tokens, 8),
+        )
+    return dataclasses.replace(blueprint, train=plan)  # type: ignore[arg-type]
 
 
-def _compiled(blueprint: Blueprint, like: Started | None) -> bool | None:
+def _compiled(blueprint: AnyBlueprint, like: Started | None) -> bool | None:
     return like.compiled if like is not None and blueprint.train.compile == "auto" else None
 
 
 def verify(
-    spec: Spec,
-    prepared: Prepared,
-    blueprint: Blueprint,
+    spec: AnySpec,
+    prepared: Prepared | PreparedImages,
+    blueprint: AnyBlueprint,
     *,
     store: Store,
     device: str = "auto",
@@ -166,7 +171,8 @@ def verify(
             blueprint_text=serial.to_json(blueprint),
             device=device,
         )
-        prepared.tokenizer.save(run.tokenizer_path)
+        if isinstance(prepared, Prepared):
+            prepared.tokenizer.save(run.tokenizer_path)
         return run
 
     whole = new_run()
@@ -206,7 +212,7 @@ def verify(
 
 
 def _kill_steps(
-    blueprint: Blueprint, kills: int, generator: random.Random
+    blueprint: AnyBlueprint, kills: int, generator: random.Random
 ) -> tuple[int, list[int]]:
     """After which steps to kill, and which of them is one that isn't saved, to be repeated."""
     plan = blueprint.train

@@ -23,6 +23,7 @@ from maquette.data.prepare import data_key
 from maquette.reading import run_spec
 from maquette.runs.store import Run, Store
 from maquette.spec.schema import Spec
+from maquette.spec.task import language
 from maquette.worker import __main__ as worker
 from maquette.worker import work
 from maquette.worker.training import create_run
@@ -67,7 +68,7 @@ class Server:
     def hold_data(self, run: str) -> None:
         """Take the lock on a run's data, as though it were being prepared; see `free_data`."""
         os.utime(self._spec["data"]["sources"]["text"]["path"])  # what is in the cache is too old
-        folder = cache_folder() / data_key(run_spec(Run(Path(run))))
+        folder = cache_folder() / data_key(language(run_spec(Run(Path(run)))))
         assert not folder.exists()
         self._data_lock = FileLock(lock_path(folder))
         self._data_lock.acquire()

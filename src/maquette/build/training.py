@@ -31,8 +31,6 @@ from maquette.training.loop import Every, TrainState, train
 from maquette.training.optimizer import make_optimizers
 from maquette.training.schedule import extended_factor, learning_rate_factor
 
-AnyPrepared = Prepared | PreparedImages
-
 
 class Task(Protocol):
     """What is learned, from what, and how it is judged."""
@@ -62,7 +60,7 @@ class Task(Protocol):
 
 def _task(
     blueprint: AnyBlueprint,
-    prepared: AnyPrepared,
+    prepared: Prepared | PreparedImages,
     device: torch.device,
     autocast: contextlib.AbstractContextManager[object],
 ) -> Task:
@@ -84,7 +82,7 @@ class Training:
     def __init__(
         self,
         blueprint: AnyBlueprint,
-        prepared: AnyPrepared,
+        prepared: Prepared | PreparedImages,
         *,
         device: str = "auto",
         like: Started | None = None,

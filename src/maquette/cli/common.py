@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from maquette.runs.store import Run, Store
-    from maquette.spec.schema import Spec
+    from maquette.spec.task import AnySpec
 
 # The panels of `maquette --help`.
 BEGIN = "Begin"
@@ -84,7 +84,7 @@ def stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()  # None: closed before Python began
 
 
-def load_spec(spec: str, overrides: "Sequence[str]", runs_dir: Path | None = None) -> "Spec":
+def load_spec(spec: str, overrides: "Sequence[str]", runs_dir: Path | None = None) -> "AnySpec":
     """The spec in a file or preset, with what it takes over from the run that it begins from."""
     from maquette.base import load_spec
 

@@ -1,4 +1,4 @@
-"""data prepare, list, inspect, clean: the text behind a spec, as tokens."""
+"""data prepare, list, inspect, clean: the text or the images behind a spec."""
 
 import contextlib
 import itertools
@@ -20,10 +20,12 @@ from maquette.quantities import format_bytes, format_count, format_duration
 if TYPE_CHECKING:
     from maquette.data.cache import Entry
     from maquette.data.inspection import Duplicates, Sampled
-    from maquette.data.prepare import Prepared, Progress
+    from maquette.data.prepare import Prepared
+    from maquette.preparation import AnyPrepared, AnyProgress
+    from maquette.spec.task import AnySpec
 
 app = typer.Typer(
-    help="Prepare text, list what is prepared, look at it.",
+    help="Prepare text or images, list what is prepared, look at it.",
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
@@ -33,8 +35,8 @@ _PLAIN_SECONDS = 10.0  # between two lines of progress where there is no termina
 
 @app.command("prepare")
 def prepare(spec: SpecName, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Turn a spec's text into tokens, once; `train` does it too if it has to."""
-    prepared, seconds = _prepare(spec, overrides)
+    """Turn a spec's text into tokens or its images into pixels, once; `train` does it too."""
+    _, prepared, seconds = _prepare(spec, overrides)
     if as_json:
         common.print_json(_described(prepared))
         return
@@ -64,12 +66,34 @@ def inspect(
     spec: SpecName,
     overrides: Overrides = None,
     tokens: Annotated[int, typer.Option(min=0, max=100_000, help="Tokens to show.")] = 160,
+    sheet: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Where the contact sheet of images goes: NAME.png."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show documents, tokens, bytes per token, a sample, and copies across the splits."""
+    """Show what a spec's data is: counts, a sample, and copies across the splits.
+
+    Of text, a sample of its tokens; of images, a contact sheet as they are and as training sees
+    them.
+    """
+    parsed, prepared, _ = _prepare(spec, overrides)
+    from maquette.data.prepare import Prepared
+    from maquette.spec.schema import Spec
+
+    if isinstance(parsed, Spec):
+        assert isinstance(prepared, Prepared)
+        _inspect_text(prepared, tokens, as_json=as_json)
+    else:
+        from maquette.cli.data_images import inspect_images
+
+        assert not isinstance(prepared, Prepared)
+        inspect_images(parsed, prepared, sheet, _described(prepared), as_json=as_json)
+
+
+def _inspect_text(prepared: "Prepared", tokens: int, *, as_json: bool) -> None:
     from maquette.data.inspection import duplicates, sample
 
-    prepared, _ = _prepare(spec, overrides)
     copies = duplicates(prepared)
     samples = {name: sample(prepared, name, "train", tokens) for name in prepared.facts.sources}
     if as_json:
@@ -113,7 +137,7 @@ def clean(
 
 
 @contextlib.contextmanager
-def preparing() -> Iterator[Callable[["Progress"], None]]:
+def preparing() -> Iterator[Callable[["AnyProgress"], None]]:
     """What to call with a preparation's progress: a bar on a terminal, else lines, on stderr."""
     if not sys.stderr.isatty():
         yield _PlainProgress()
@@ -123,23 +147,23 @@ def preparing() -> Iterator[Callable[["Progress"], None]]:
     bar = rich.Progress(
         rich.TextColumn("{task.description}"),
         rich.BarColumn(),
-        rich.DownloadColumn(),
+        rich.TextColumn("{task.fields[read]}"),
         rich.TimeRemainingColumn(),
         console=common.err(),
         transient=True,
     )
     tasks: dict[str, rich.TaskID] = {}
 
-    def show(progress: "Progress") -> None:
+    def show(progress: "AnyProgress") -> None:
         title = str(progress)
         if title not in tasks:
             bar.start()  # not before there is something to tell
             for task in tasks.values():
                 bar.update(task, visible=False)
-            tasks[title] = bar.add_task(title, total=None)
-        total = progress.total_bytes
-        total = None if total is None else max(total, progress.bytes)
-        bar.update(tasks[title], completed=progress.bytes, total=total)
+            tasks[title] = bar.add_task(title, total=None, read="")
+        done, total = progress.done
+        total = None if total is None else max(total, done)
+        bar.update(tasks[title], completed=done, total=total, read=progress.read)
 
     try:
         yield show
@@ -153,37 +177,36 @@ class _PlainProgress:
     def __init__(self) -> None:
         self._title, self._said_at = "", 0.0
 
-    def __call__(self, progress: "Progress") -> None:
+    def __call__(self, progress: "AnyProgress") -> None:
         title, now = str(progress), time.monotonic()
         if title == self._title and now - self._said_at < _PLAIN_SECONDS:
             return
-        read = ""
-        if title == self._title:
-            total = progress.total_bytes
-            of = "" if total is None else f" of about {format_bytes(total)}"
-            read = f": {format_bytes(progress.bytes)}{of}"
-        common.say(f"{title}{read}")
+        common.say(f"{title}: {progress.read}" if title == self._title else title)
         self._title, self._said_at = title, now
 
 
-def _prepare(spec: str, overrides: list[str] | None) -> tuple["Prepared", float]:
-    from maquette.data.prepare import prepare as make
+def _prepare(spec: str, overrides: list[str] | None) -> "tuple[AnySpec, AnyPrepared, float]":
+    from maquette.preparation import prepare_data
 
     parsed = common.load_spec(spec, overrides or ())
     started_at = time.monotonic()
     with preparing() as progress:
-        return make(parsed, progress=progress), time.monotonic() - started_at
+        prepared = prepare_data(parsed, progress=progress)
+    return parsed, prepared, time.monotonic() - started_at
 
 
-def _described(prepared: "Prepared") -> dict[str, Any]:
+def _described(prepared: "AnyPrepared") -> dict[str, Any]:
     import dataclasses
 
+    from maquette.data.prepare import Prepared
+
     facts = dataclasses.asdict(prepared.facts)
+    tokenizer = {"tokenizer": prepared.tokenizer.kind} if isinstance(prepared, Prepared) else {}
     return {
         "key": prepared.folder.name,
         "path": str(prepared.folder),
         "reused": prepared.reused,
-        "tokenizer": prepared.tokenizer.kind,
+        **tokenizer,
         **facts,
         "remarks": prepared.remarks,
     }
@@ -207,7 +230,14 @@ def _sampled(token: "Sampled") -> dict[str, Any]:
     return {"id": token.id, "text": token.data.decode(errors="replace")} | trained
 
 
-def _print_splits(prepared: "Prepared") -> None:
+def _print_splits(prepared: "AnyPrepared") -> None:
+    from maquette.data.prepare import Prepared
+
+    if not isinstance(prepared, Prepared):
+        from maquette.cli.data_images import print_images
+
+        print_images(prepared)
+        return
     rows = []
     for name, splits in prepared.facts.sources.items():
         for split, facts in splits.items():

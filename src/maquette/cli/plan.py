@@ -119,7 +119,10 @@ def _parameter_rows(blueprint: AnyBlueprint) -> Rows:
 def _beginning_rows(blueprint: AnyBlueprint, begins_from: dict[str, Any] | None) -> Rows:
     rows: Rows = []
     if begins_from is not None:
-        rows.append(("begins from", f"step {begins_from['step']}", f"of {begins_from['run']}"))
+        if "run" in begins_from:
+            rows.append(("begins from", f"step {begins_from['step']}", f"of {begins_from['run']}"))
+        else:
+            rows.append(("begins from", "a file", begins_from["file"]))
     if isinstance(blueprint, Blueprint) and blueprint.train.objective == "chat":
         rows.append(("learns", "chat", "what the assistant says, and nothing else"))
     return rows

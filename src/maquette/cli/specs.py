@@ -12,7 +12,7 @@ from maquette.errors import UsageError
 from maquette.quantities import format_bytes
 
 if TYPE_CHECKING:
-    from maquette.spec.schema import Spec
+    from maquette.spec.task import AnySpec
 
 Preset = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help="Copy this preset instead.")
@@ -67,17 +67,16 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what a spec comes to: shape, parameters, steps, memory, disk, time on this machine."""
-    from maquette.blueprint.resolve import resolve
     from maquette.cli.data import preparing
     from maquette.cli.plan import estimate_here, plan_table
-    from maquette.data.prepare import prepare
+    from maquette.preparation import prepare_data, resolve_any
     from maquette.training.device import choose_device
 
     sound = common.load_spec(spec, overrides or (), runs_dir)
     chosen = choose_device(device)
     with preparing() as progress:
-        prepared = prepare(sound, progress=progress)
-    blueprint = resolve(sound, prepared.facts)
+        prepared = prepare_data(sound, progress=progress)
+    blueprint = resolve_any(sound, prepared.facts)
     estimate = estimate_here(blueprint, chosen)
     if as_json:
         common.print_json(
@@ -94,27 +93,45 @@ def plan(
         common.say(
             f"note: about {format_bytes(estimate['peak_bytes'])} are needed, and "
             f"{estimate['device']} has {format_bytes(estimate['memory_bytes'])} free; "
-            "raise train.accumulation, or lower train.batch_size or model.context"
+            "raise train.accumulation, or lower train.batch_size"
         )
 
 
-def _from(spec: "Spec") -> dict[str, Any] | None:
-    """The run and the step that a spec begins from."""
+def _from(spec: "AnySpec") -> dict[str, Any] | None:
+    """The run and the step that a spec begins from, or the file."""
+    from maquette.spec.parts import WEIGHTS
+
     train = spec.train
-    return {"run": train.from_run, "step": train.from_checkpoint} if train.from_run else None
+    if train.from_run is None:
+        return None
+    if train.from_run.endswith(WEIGHTS):
+        return {"file": train.from_run}
+    return {"run": train.from_run, "step": train.from_checkpoint}
 
 
-def _summary(spec: "Spec") -> str:
-    model, train = spec.model, spec.train
-    vocabulary = getattr(spec.tokenizer, "vocabulary", None)
-    tokens = "bytes" if vocabulary is None else f"bpe {vocabulary}"
+def _summary(spec: "AnySpec") -> str:
+    from maquette.spec.schema import Spec
+
+    train = spec.train
     length = f"{train.epochs:g} epochs" if train.epochs is not None else f"{_steps(train)} steps"
     begins = _from(spec)
-    after = f", from {Path(begins['run']).name} step {begins['step']}" if begins else ""
+    after = ""
+    if begins:
+        step = f" step {begins['step']}" if "step" in begins else ""
+        after = f", from {Path(begins.get('run') or begins['file']).name}{step}"
+    sources = ", ".join(spec.data.sources)
+    if not isinstance(spec, Spec):
+        return (
+            f"ConvNeXt {spec.model.variant}, source {sources}, "
+            f"{length} of {train.batch_size} images{after}"
+        )
+    model = spec.model
+    vocabulary = getattr(spec.tokenizer, "vocabulary", None)
+    tokens = "bytes" if vocabulary is None else f"bpe {vocabulary}"
     return (
         f"{model.depth} x {model.width}, context {model.context}, {tokens}, "
-        f"sources {', '.join(spec.data.sources)}, {length} of {train.batch_size} windows"
-        f"{after}{', for chat' if train.objective == 'chat' else ''}"
+        f"sources {sources}, {length} of {train.batch_size} windows"
+        f"{after}{', for chat' if spec.train.objective == 'chat' else ''}"
     )
 
 

@@ -7,24 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from maquette.cli import common
+from maquette.cli import common, writing
 from maquette.cli.common import Device, Json, RunName, RunsDir
-from maquette.cli.writing import (
-    MaxNewTokens,
-    MinP,
-    RepetitionPenalty,
-    Seed,
-    Temperature,
-    TopK,
-    TopP,
-    Which,
-    any_seed,
-    broken_weights_told,
-    check_utf8,
-    find_checkpoint,
-    read_text,
-    sampling_options,
-)
 
 if TYPE_CHECKING:
     from maquette.evaluation import Result
@@ -43,18 +27,18 @@ def generate(
             metavar="FILE", help="Read the prompt from a file, or - for stdin; less one newline."
         ),
     ] = None,
-    max_new_tokens: MaxNewTokens = 200,
-    temperature: Temperature = 0.8,
-    top_k: TopK = None,
-    top_p: TopP = 1.0,
-    min_p: MinP = 0.0,
-    repetition_penalty: RepetitionPenalty = 1.0,
+    max_new_tokens: writing.MaxNewTokens = 200,
+    temperature: writing.Temperature = 0.8,
+    top_k: writing.TopK = None,
+    top_p: writing.TopP = 1.0,
+    min_p: writing.MinP = 0.0,
+    repetition_penalty: writing.RepetitionPenalty = 1.0,
     stop: Annotated[
         list[str] | None,
         typer.Option(metavar="TEXT", help="End before this text. Repeatable."),
     ] = None,
-    seed: Seed = None,
-    checkpoint: Which = "best",
+    seed: writing.Seed = None,
+    checkpoint: writing.Which = "best",
     echo: Annotated[bool, typer.Option("--echo/--no-echo", help="Print the prompt too.")] = True,
     device: Device = "auto",
     runs_dir: RunsDir = None,
@@ -63,13 +47,13 @@ def generate(
     """Write text with a run's model, as it comes."""
     from maquette.errors import UsageError
 
-    options = sampling_options(temperature, top_k, top_p, min_p, repetition_penalty)
+    options = writing.sampling_options(temperature, top_k, top_p, min_p, repetition_penalty)
     if "" in (stop or ()):
         raise UsageError("--stop can't be empty")
     text = _prompt(prompt, prompt_file)
-    seed = any_seed() if seed is None else seed
+    seed = writing.any_seed() if seed is None else seed
     found = common.open_store(runs_dir).find(run)
-    saved = find_checkpoint(found, checkpoint)
+    saved = writing.find_checkpoint(found, checkpoint)
     pieces = _pieces(found, saved, text, max_new_tokens, options, seed, stop or [], device)
     if as_json:
         common.print_json(
@@ -90,7 +74,7 @@ def evaluate(
     split: Annotated[
         Literal["train", "validation", "test"], typer.Option(help="The part of the data.")
     ] = "validation",
-    checkpoint: Which = "best",
+    checkpoint: writing.Which = "best",
     stride: Annotated[
         int | None,
         typer.Option(
@@ -110,7 +94,7 @@ def evaluate(
 ) -> None:
     """Loss, perplexity and bits per byte of a run's model on a whole split of its data."""
     found = common.open_store(runs_dir).find(run)
-    saved = find_checkpoint(found, checkpoint)
+    saved = writing.find_checkpoint(found, checkpoint)
     results = _evaluate(found, saved, split, stride, windows, precision, device)
     from maquette.evaluation import together
 
@@ -130,8 +114,8 @@ def _prompt(prompt: str | None, prompt_file: str | None) -> str:
     if prompt is not None and prompt_file is not None:
         raise UsageError("--prompt and --prompt-file are two prompts; give one")
     if prompt_file is None:
-        return check_utf8("--prompt", prompt or "")
-    return read_text(prompt_file)
+        return writing.check_utf8("--prompt", prompt or "")
+    return writing.read_text(prompt_file)
 
 
 def _pieces(
@@ -148,7 +132,7 @@ def _pieces(
     from maquette.loading import load_checkpoint_model
 
     model, tokenizer, _ = load_checkpoint_model(run, saved, device=device)
-    with broken_weights_told(saved.step):
+    with writing.broken_weights_told(saved.step):
         yield from generate_text(
             model,
             tokenizer,
@@ -186,11 +170,13 @@ def _evaluate(
     from maquette.evaluation import evaluate_split
     from maquette.loading import load_checkpoint_model
     from maquette.reading import inherited_tokenizer, run_spec
+    from maquette.spec.task import language
     from maquette.training.device import autocast, choose_precision
 
     model, _, blueprint = load_checkpoint_model(run, saved, device=device)
     with preparing() as report:
-        prepared = prepare(run_spec(run), progress=report, tokenizer=inherited_tokenizer(run))
+        spec = language(run_spec(run))
+        prepared = prepare(spec, progress=report, tokenizer=inherited_tokenizer(run))
     if prepared.facts != blueprint.facts:
         raise DataError(
             f"the data of {run.id} has changed since the run was made",

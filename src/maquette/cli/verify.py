@@ -18,7 +18,7 @@ from maquette.errors import RunError, UsageError
 if TYPE_CHECKING:
     from maquette.events import Started
     from maquette.runs.store import Run
-    from maquette.spec.schema import Spec
+    from maquette.spec.task import AnySpec
     from maquette.verification import Verdict
 
 
@@ -73,12 +73,11 @@ def verify_resume(
 
 def _spec(
     name: str, overrides: list[str], runs_dir: Path | None
-) -> "tuple[Spec, Started | None, str]":
+) -> "tuple[AnySpec, Started | None, str]":
     """The spec, and of a run how it began and its device."""
     from maquette.events import Started
     from maquette.reading import run_spec
     from maquette.spec.load import parse_spec, preset_names
-    from maquette.spec.task import language
 
     if Path(name).is_file() or name in preset_names() or Path(name).suffix in (".yaml", ".yml"):
         return common.load_spec(name, overrides, runs_dir), None, "auto"
@@ -88,7 +87,7 @@ def _spec(
     spec = run_spec(run)
     if overrides:
         text = json.dumps(run.meta.spec)
-        spec = language(parse_spec(text, origin=run.id, overrides=overrides))
+        spec = parse_spec(text, origin=run.id, overrides=overrides)
     started = next((event for _, event in run.events() if isinstance(event, Started)), None)
     return spec, started, started.device if started else run.meta.device
 
@@ -103,7 +102,7 @@ def _run(name: str, runs_dir: Path | None) -> "Run":
 
 
 def _verify(
-    spec: "Spec",
+    spec: "AnySpec",
     folder: Path,
     *,
     steps: int | None,
@@ -112,18 +111,17 @@ def _verify(
     device: str,
     like: "Started | None",
 ) -> "Verdict":
-    from maquette.blueprint.resolve import resolve
     from maquette.cli.data import preparing
     from maquette.runs.store import Store
 
     with preparing() as progress:
-        from maquette.data.prepare import prepare
+        from maquette.preparation import prepare_data, resolve_any
         from maquette.training.device import choose_device
         from maquette.verification import shorten, verify
 
         device = str(choose_device(device))
-        prepared = prepare(spec, progress=progress)
-        blueprint = resolve(spec, prepared.facts)
+        prepared = prepare_data(spec, progress=progress)
+        blueprint = resolve_any(spec, prepared.facts)
         blueprint = shorten(blueprint, steps=steps, device=device, like=like)
     common.say(
         f"training {blueprint.train.steps} steps of {spec.name} twice on {device}:"

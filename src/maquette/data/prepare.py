@@ -73,6 +73,18 @@ class Progress:
             case "tokens":
                 return f"preparing data: {self.source}, {self.split}"
 
+    @property
+    def done(self) -> tuple[int, int | None]:
+        """Bytes read, and about how many there are."""
+        return self.bytes, self.total_bytes
+
+    @property
+    def read(self) -> str:
+        """The same in words."""
+        total = self.total_bytes
+        of = "" if total is None else f" of about {format_bytes(total)}"
+        return f"{format_bytes(self.bytes)}{of}"
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:

@@ -65,7 +65,6 @@ def probabilities(
     return said
 
 
-@torch.no_grad()
 def evaluate_classifier(
     model: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -79,15 +78,29 @@ def evaluate_classifier(
 
     What is skipped or dropped in training isn't meanwhile.
     """
+    said, true = answers(model, batches, device=device, autocast=autocast, flip=flip)
+    return judge(said, true, classes=classes)
+
+
+@torch.no_grad()
+def answers(
+    model: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    device: torch.device,
+    autocast: AbstractContextManager[object],
+    flip: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (N, K) for all images of batches, and their classes (N,), on the CPU."""
     was_training = model.training
     model.eval()
     said, true = [], []
     for images, targets in batches:
         batch = probabilities(model, images.to(device), autocast=autocast, flip=flip)
         said.append(batch.cpu())
-        true.append(targets)
+        true.append(targets.cpu())
     model.train(was_training)
-    return judge(torch.cat(said), torch.cat(true), classes=classes)
+    return torch.cat(said), torch.cat(true)
 
 
 def judge(said: Tensor, true: Tensor, *, classes: int) -> Classified:

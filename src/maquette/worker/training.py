@@ -3,34 +3,38 @@
 import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from maquette.base import base_checkpoint, inherit
+from maquette.base import base_weights, inherit
 from maquette.blueprint import serial
-from maquette.blueprint.blueprint import Blueprint
-from maquette.blueprint.resolve import resolve
+from maquette.blueprint.blueprint import AnyBlueprint
 from maquette.build import Training
-from maquette.data.prepare import Prepared, Progress, prepare
+from maquette.data.prepare import Prepared
 from maquette.errors import MaquetteError, RunError, TrainingError
 from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
-from maquette.reading import inherited_tokenizer, language_blueprint, run_spec
+from maquette.preparation import prepare_data, resolve_any
+from maquette.reading import inherited_tokenizer, read_blueprint, run_spec
 from maquette.runs.control import starting_point
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
 from maquette.runs.store import Checkpoint, Run, Store
-from maquette.spec.schema import Spec
+from maquette.spec.task import AnySpec
 from maquette.training.saving import SaveRhythm
 from maquette.training.telemetry import Meter
 from maquette.worker.saving import Saver
 from maquette.worker.signals import StopOnSignal
 
+if TYPE_CHECKING:
+    from maquette.preparation import AnyPrepared, AnyProgress
+
 
 def create_run(
-    spec: Spec,
+    spec: AnySpec,
     store: Store,
     *,
     spec_text: str,
     device: str = "auto",
     command: Sequence[str] = (),
-    progress: Callable[[Progress], None] | None = None,
+    progress: "Callable[[AnyProgress], None] | None" = None,
 ) -> Run:
     """Prepare the data, resolve the blueprint, and make the run directory, queued.
 
@@ -38,8 +42,8 @@ def create_run(
     Raises MaquetteError.
     """
     spec = inherit(spec, store)
-    prepared = prepare(spec, progress=progress)
-    blueprint = resolve(spec, prepared.facts)
+    prepared = prepare_data(spec, progress=progress)
+    blueprint = resolve_any(spec, prepared.facts)
     run = store.create(
         spec.name,
         spec_text=spec_text,
@@ -48,7 +52,7 @@ def create_run(
         command=command,
         device=device,
     )
-    run.write_tokenizer(prepared.tokenizer.save)
+    _write_tokenizer(run, prepared)
     return run
 
 
@@ -67,8 +71,8 @@ def carry_on(
         training = Training(blueprint, prepared, device=run.meta.device, like=before)
         if checkpoint:
             training.load(checkpoint.path)
-        elif base := base_checkpoint(run_spec(run)):
-            training.begin_from(base.path)
+        elif base := base_weights(run_spec(run)):
+            training.begin_from(base)
         recorder.begin(
             steps=plan.steps,
             tokens_per_step=plan.tokens_per_step,
@@ -134,28 +138,34 @@ def _record_again(recorder: Recorder, checkpoint: Checkpoint) -> None:
 
 
 def prepare_run(
-    run: Run, *, progress: Callable[[Progress], None] | None = None
-) -> tuple[Blueprint, Prepared]:
+    run: Run, *, progress: "Callable[[AnyProgress], None] | None" = None
+) -> "tuple[AnyBlueprint, AnyPrepared]":
     """The run's data, and its blueprint, which is written if it isn't there yet.
 
     For whoever holds the run's lock. Raises MaquetteError.
     """
     spec = run_spec(run)
-    prepared = prepare(spec, progress=progress, tokenizer=inherited_tokenizer(run))
+    prepared = prepare_data(spec, progress=progress, tokenizer=inherited_tokenizer(run))
     if not run.blueprint_path.exists():
-        blueprint = resolve(spec, prepared.facts)
-        run.write_tokenizer(prepared.tokenizer.save)
+        blueprint = resolve_any(spec, prepared.facts)
+        _write_tokenizer(run, prepared)
         run.write_blueprint(serial.to_json(blueprint))
         return blueprint, prepared
-    blueprint = language_blueprint(run)
+    blueprint = read_blueprint(run)
     if prepared.facts != blueprint.facts:
         raise RunError(
             f"the data of {run.id} has changed since the run was made",
             hint="bring the data back as it was, or start a new run with `maquette train`",
         )
     if not run.tokenizer_path.exists():  # a kill came between the run and it
-        run.write_tokenizer(prepared.tokenizer.save)
+        _write_tokenizer(run, prepared)
     return blueprint, prepared
+
+
+def _write_tokenizer(run: Run, prepared: "AnyPrepared") -> None:
+    """Images have none."""
+    if isinstance(prepared, Prepared):
+        run.write_tokenizer(prepared.tokenizer.save)
 
 
 @contextlib.contextmanager
