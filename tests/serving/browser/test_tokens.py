@@ -149,20 +149,16 @@ def test_cells_are_whole_characters_however_tokens_cut_them(chat: "Page") -> Non
     assert evaluate(chat, "tokens.js", body, None) == 1
 
 
-@pytest.mark.parametrize(
-    ("logprob", "shown"),
-    [
-        (0.0, "100.0 %"),
-        (-0.0001, "> 99.9 %"),
-        (-0.6931471805599453, "50.0 %"),
-        (-5.0, "0.67 %"),
-        (-9999.0, "< 0.01 %"),
-    ],
-)
-def test_probabilities_are_never_rounded_to_what_they_are_not(
-    chat: "Page", logprob: float, shown: str
-) -> None:
-    assert evaluate(chat, "tokens.js", "return it.percent(value);", logprob) == shown
+def test_probabilities_are_never_rounded_to_what_they_are_not(chat: "Page") -> None:
+    wanted = {
+        0.0: "100.0 %",
+        -0.0001: "> 99.9 %",
+        -0.6931471805599453: "50.0 %",
+        -5.0: "0.67 %",
+        -9999.0: "< 0.01 %",
+    }
+    body = "return value.map(it.percent);"
+    assert evaluate(chat, "tokens.js", body, list(wanted)) == list(wanted.values())
 
 
 def test_events_are_read_however_they_are_cut(chat: "Page") -> None:
@@ -191,22 +187,17 @@ def test_events_are_read_however_they_are_cut(chat: "Page") -> None:
     assert {tuple(json.loads(one)) for one in found} == {('{"a": "é"}', "one\ntwo", "")}
 
 
-@pytest.mark.parametrize(
-    ("text", "pieces"),
-    [
-        ("plain\n\n text ", [(False, "plain\n\n text ")]),
-        ("```py\na\n```", [(True, "a")]),
-        (
-            "before\n\n```\na\n\nb\n```\n\nafter",
-            [(False, "before"), (True, "a\n\nb"), (False, "after")],
-        ),
-        ("````\n```\n````", [(True, "```")]),
-        ("a\n```\nopen", [(False, "a"), (True, "open")]),
-        ("in `code` or ```this``` is none", [(False, "in `code` or ```this``` is none")]),
-    ],
-)
-def test_what_stands_in_fences_is_code(
-    chat: "Page", text: str, pieces: list[tuple[bool, str]]
-) -> None:
-    found = evaluate(chat, "text.js", "return it.pieces(value);", text)
-    assert [(piece["code"], piece["text"]) for piece in found] == pieces
+PIECES: dict[str, list[tuple[bool, str]]] = {
+    "plain\n\n text ": [(False, "plain\n\n text ")],
+    "```py\na\n```": [(True, "a")],
+    "a\n\n```\nb\n\nc\n```\n\nd": [(False, "a"), (True, "b\n\nc"), (False, "d")],
+    "````\n```\n````": [(True, "```")],
+    "a\n```\nopen": [(False, "a"), (True, "open")],
+    "in `code` or ```this``` is none": [(False, "in `code` or ```this``` is none")],
+}
+
+
+def test_what_stands_in_fences_is_code(chat: "Page") -> None:
+    found = evaluate(chat, "text.js", "return value.map(it.pieces);", list(PIECES))
+    for pieces, wanted in zip(found, PIECES.values(), strict=True):
+        assert [(piece["code"], piece["text"]) for piece in pieces] == wanted
