@@ -172,40 +172,52 @@ def goodput(options: argparse.Namespace, store: Store, console: Console) -> None
 
 
 def _shares(lives: list[tuple[float, float, list[Timed]]], kept_until: int) -> dict[str, float]:
-    """Where the time went; what the next life (or a resume now) does anew was work repeated.
-
-    Each step that remains counts as the median one: by how much a save beside it, or the first one
-    of a life, was slower isn't time well spent.
-    """
-    seconds = dict.fromkeys(
-        (
-            "steps that remain",
-            "evaluations and samples that remain",
-            "work repeated",
-            "saving",
-            "starting",
-        ),
-        0.0,
-    )
-    remaining: list[float] = []
+    """Where the time went; what the next life (or a resume now) does anew was work repeated."""
+    steps: list[float] = []
+    beside: list[float] = []
+    evaluating = repeated = starting = standing = 0.0
     begins = [_after_step(events) for _, _, events in lives] + [kept_until or -1]
     for number, (started_at, ended_at, events) in enumerate(lives):
-        seconds["starting"] += _restart(started_at, events) if events else ended_at - started_at
-        later = [step for step in begins[number + 1 :] if step is not None]
+        starting += _restart(started_at, events) if events else ended_at - started_at
+        last = min(step for step in begins[number + 1 :] if step is not None)
+        slowed, waited = _saves(events)
+        standing += waited
         for (before, _), (at, event) in itertools.pairwise(events):
-            if isinstance(event, CheckpointSaved):
-                seconds["saving"] += event.seconds
-            elif isinstance(event, StepDone | Evaluated | Sampled):
-                took = event.step_seconds if isinstance(event, StepDone) else at - before
-                if event.step > min(later):
-                    seconds["work repeated"] += took
-                elif isinstance(event, StepDone):
-                    remaining.append(took)
-                else:
-                    seconds["evaluations and samples that remain"] += took
-    if remaining:
-        seconds["steps that remain"] = len(remaining) * statistics.median(remaining)
-    return seconds
+            if not isinstance(event, StepDone | Evaluated | Sampled):
+                continue
+            took = event.step_seconds if isinstance(event, StepDone) else at - before
+            if event.step > last:
+                repeated += took
+            elif isinstance(event, StepDone):
+                (beside if event.step in slowed else steps).append(took)
+            else:
+                evaluating += took
+    # A step beside a save is worth what the others take. Its own time would hide what saving costs.
+    worth = statistics.mean(steps) * len(beside) if steps else 0.0
+    return {
+        "steps that remain": sum(steps) + worth,
+        "evaluations and samples that remain": evaluating,
+        "work repeated": repeated,
+        "saving: standing still": standing,
+        "saving: steps that it slows down": sum(beside) - worth,
+        "starting": starting,
+    }
+
+
+def _saves(events: list[Timed]) -> tuple[set[int], float]:
+    """The steps that were done while a checkpoint was written; seconds between steps for it."""
+    slowed: set[int] = set()
+    waited = 0.0
+    steps = [(at, e) for at, e in events if isinstance(e, StepDone)]
+    others = [at for at, e in events if isinstance(e, Evaluated | Sampled)]
+    told_at = {e.step: at for at, e in events if isinstance(e, CheckpointSaved)}
+    for (before, due), (at, event) in itertools.pairwise(steps):
+        begun_at = at - event.step_seconds
+        if due.step in told_at:
+            waited += begun_at - max([before, *(t for t in others if before < t < begun_at)])
+        if any(step < event.step and begun_at < told for step, told in told_at.items()):
+            slowed.add(event.step)
+    return slowed, waited
 
 
 def _after_step(events: list[Timed]) -> int | None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,22 @@ def test_leaving_waits_for_the_one_on_its_way(run: Run, disk: SlowDisk) -> None:
     with Saver(run, lambda folder: _write(folder, "first"), keep=2) as saver:
         saver.begin(CheckpointDue(1, best=False))
     assert run.checkpoint("latest").step == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a niceness of their own on Linux")
+def test_the_steps_have_the_processor_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: dict[int, int] = {}
+
+    def fsync(_: int) -> None:
+        found[threading.get_native_id()] = os.getpriority(os.PRIO_PROCESS, 0)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with Saver(run, lambda folder: _write(folder, "first"), keep=2) as saver:
+        saver.begin(CheckpointDue(1, best=False))
+    found.pop(threading.get_native_id(), None)
+    assert list(found.values()) == [min(19, before + 10)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 def _write(folder: Path, text: str) -> None:

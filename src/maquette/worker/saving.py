@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from maquette.events import CheckpointDue, CheckpointSaved
 from maquette.runs.store import Checkpoint, Run
 
-_NICENESS = 10  # less, and it holds up the steps; more, and it may be kept waiting for many of them
+_NICER_BY = 10  # by less, and it holds up the steps; by more, and it is kept waiting for many
 
 
 class Saver:
@@ -68,7 +69,8 @@ class Saver:
 
 
 def _make_way() -> None:
-    """Let the steps have the processor first, where a thread may have a niceness of its own."""
-    if hasattr(os, "setpriority"):
+    """Let the steps have the processor first, where a thread has a niceness of its own."""
+    if sys.platform == "linux":  # elsewhere a thread's id may be another process's
+        nice = os.getpriority(os.PRIO_PROCESS, 0) + _NICER_BY
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
