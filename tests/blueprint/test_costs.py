@@ -9,8 +9,9 @@ from maquette.blueprint.resolve import resolve
 from maquette.facts import DataFacts, SplitFacts
 from maquette.models.gpt import GPT
 from maquette.shapes import GPTShape
-from maquette.spec.load import load_spec, preset_names
+from maquette.spec.load import load_spec
 from maquette.spec.task import language
+from tests.presets import LANGUAGE
 
 TINY = GPTShape(
     vocabulary=300,
@@ -31,6 +32,7 @@ TINY = GPTShape(
     rope_base=10000.0,
     norm_epsilon=1e-5,
 )
+
 VARIANTS = [
     TINY,
     dataclasses.replace(TINY, norm="layer", bias=True, position="learned", mlp="gelu"),
@@ -65,7 +67,7 @@ def test_gpt2_has_the_published_parameters() -> None:
     assert resolve(spec, facts).parameters["total"] == 124_439_808
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", LANGUAGE)
 def test_parameters_of_the_presets(name: str) -> None:
     spec = language(load_spec(name))
     data = SplitFacts(documents=1, tokens=10**7, bytes=10**7)

@@ -10,7 +10,7 @@ from maquette.blueprint.resolve import resolve, round_up
 from maquette.blueprint.serial import from_json, to_json
 from maquette.errors import SpecError
 from maquette.facts import DataFacts, SplitFacts
-from maquette.spec.load import load_spec, parse_spec, preset_names
+from maquette.spec.load import load_spec, parse_spec
 from maquette.spec.parts import Muon, Schedule
 from maquette.spec.schema import (
     BPETokenizer,
@@ -19,6 +19,7 @@ from maquette.spec.schema import (
     Train,
 )
 from maquette.spec.task import language
+from tests.presets import LANGUAGE
 
 
 def split(tokens: int) -> SplitFacts:
@@ -143,7 +144,7 @@ class TestRefusals:
             resolve(Spec(model=GPTModel(width=256, heads=6)), facts())
 
 
-@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("name", LANGUAGE)
 def test_presets_resolve(name: str) -> None:
     spec = language(load_spec(name))
     data = DataFacts(

@@ -12,9 +12,10 @@ from maquette.facts import DataFacts, SplitFacts
 from maquette.models.gpt import GPT
 from maquette.models.loss import IGNORE
 from maquette.shapes import GPTShape
-from maquette.spec.load import load_spec, preset_names
+from maquette.spec.load import load_spec
 from maquette.spec.task import language
 from tests.models.small import GPT2, LLAMA, ODD, SHAPES, small_model
+from tests.presets import LANGUAGE
 
 
 def ids(batch: int, length: int, vocabulary: int = 64) -> Tensor:
@@ -113,7 +114,7 @@ def test_tied_weights_are_one_tensor(shape: GPTShape) -> None:
     assert ("output.weight" in dict(model.named_parameters())) != tied
 
 
-@pytest.mark.parametrize("preset", preset_names())
+@pytest.mark.parametrize("preset", LANGUAGE)
 def test_parameters_are_those_of_the_blueprint(preset: str) -> None:
     spec = language(load_spec(preset))
     tokens = 1_000_000
