@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 _COST_SHARE = 0.02  # of the time goes into saving, at most, as long as no failure has been seen;
 _LIFE_SECONDS = 3600.0  # and so long at most is then taken to lie between failures
-_FIRST_COST_SECONDS = 0.1  # taken for it until one was saved
+_FIRST_COST_SECONDS = 0.2  # taken for it until one was saved
 
 
 class SaveRhythm:
