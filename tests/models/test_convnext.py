@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maquette.models.convnext import ConvNeXt, drop_path_rates
-from maquette.models.convnext_block import Halving
+from maquette.models.convnext_block import Block, Halving
 from maquette.models.drop_path import DropPath
 from maquette.shapes import ConvNeXtShape
+from maquette.training.compilation import compile_blocks
 from tests.models.small_images import TINY, enliven, small_convnext
 
 
@@ -232,6 +234,15 @@ def test_drop_path_keeps_the_mean_and_whole_samples() -> None:
     assert torch.allclose(y[kept], torch.tensor(1.25))
     assert (y[~kept] == 0).all()
     assert abs(float(kept.float().mean()) - 0.8) < 0.02
+
+
+def test_blocks_are_what_gets_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **_: compiled.append(module))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    model = small_convnext()
+    compile_blocks(model, cache=tmp_path)
+    assert compiled == [m for m in model.modules() if isinstance(m, Block)]
 
 
 def test_gradients_are_the_same_each_time() -> None:
