@@ -301,7 +301,7 @@ def test_a_run_that_never_read_a_dialogue_answers_and_says_so(
     assert (code, out) == (2, "")  # its context is 16 bytes
     assert "the model reads 15 at most" in err
     assert f"note: {story.id} has never read a dialogue" in err
-    assert f"maquette train chat-tune --set train.from={story.id}" in err
+    assert f"maquette train chat-tune --set train.from={story.path}" in err
 
 
 def test_what_could_steer_a_terminal_is_shown_and_not_obeyed() -> None:

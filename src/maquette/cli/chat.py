@@ -8,24 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from maquette.cli import common
+from maquette.cli import common, writing
 from maquette.cli.common import Device, RunName, RunsDir, say
-from maquette.cli.writing import (
-    MaxNewTokens,
-    MinP,
-    RepetitionPenalty,
-    Seed,
-    Temperature,
-    TopK,
-    TopP,
-    Which,
-    any_seed,
-    broken_weights_told,
-    check_utf8,
-    find_checkpoint,
-    read_text,
-    sampling_options,
-)
 
 if TYPE_CHECKING:
     from maquette.cli.slash import Session
@@ -44,24 +28,24 @@ def chat(
     system_file: Annotated[
         str | None, typer.Option(metavar="FILE", help="Read the system message from a file.")
     ] = None,
-    max_new_tokens: MaxNewTokens = 200,
-    temperature: Temperature = 0.8,
-    top_k: TopK = None,
-    top_p: TopP = 1.0,
-    min_p: MinP = 0.0,
-    repetition_penalty: RepetitionPenalty = 1.0,
-    seed: Seed = None,
-    checkpoint: Which = "best",
+    max_new_tokens: writing.MaxNewTokens = 200,
+    temperature: writing.Temperature = 0.8,
+    top_k: writing.TopK = None,
+    top_p: writing.TopP = 1.0,
+    min_p: writing.MinP = 0.0,
+    repetition_penalty: writing.RepetitionPenalty = 1.0,
+    seed: writing.Seed = None,
+    checkpoint: writing.Which = "best",
     device: Device = "auto",
     runs_dir: RunsDir = None,
 ) -> None:
     """Talk to a run's model; /help there says how. Answers the lines of a pipe, too."""
-    options = sampling_options(temperature, top_k, top_p, min_p, repetition_penalty)
+    options = writing.sampling_options(temperature, top_k, top_p, min_p, repetition_penalty)
     told = _system(system, system_file)
     if once is not None:
-        check_utf8("--once", once)
+        writing.check_utf8("--once", once)
     found = common.open_store(runs_dir).find(run)
-    saved = find_checkpoint(found, checkpoint)
+    saved = writing.find_checkpoint(found, checkpoint)
 
     from maquette.cli.slash import Session
     from maquette.generation.chat import Conversation, Settings
@@ -69,7 +53,7 @@ def chat(
 
     model, tokenizer, _ = load_checkpoint_model(found, saved, device=device)
     conversation = Conversation(model, tokenizer, system=told)
-    settings = Settings(options, max_new_tokens, any_seed() if seed is None else seed)
+    settings = Settings(options, max_new_tokens, writing.any_seed() if seed is None else seed)
     if not has_dialogues(found.meta.spec):
         say(
             f"note: {found.id} has never read a dialogue, so it goes on with text rather than"
@@ -79,7 +63,7 @@ def chat(
     session = Session(
         conversation, settings, show=_show, stoppable=_counting if typed else _uncounted
     )
-    with broken_weights_told(saved.step):
+    with writing.broken_weights_told(saved.step):
         if once is not None:
             session.ask(once)
         elif typed:
@@ -102,7 +86,7 @@ def _system(text: str | None, file: str | None) -> str:
         raise UsageError("--system and --system-file are two system messages; give one")
     if file == "-":
         raise UsageError("--system-file can't be stdin, where the messages come from")
-    return check_utf8("--system", text or "") if file is None else read_text(file)
+    return writing.check_utf8("--system", text or "") if file is None else writing.read_text(file)
 
 
 def _talk(session: "Session") -> None:
