@@ -1,7 +1,7 @@
 """Shapes: a set of images that we draw ourselves, so that a classifier can be trained at once.
 
-Each image shows one shape of twelve, anywhere, of any colour, size and rotation, a little squeezed,
-on a background of another colour with pebbles on it; a stick may lie across, and there is noise.
+Each image shows one shape of twelve, anywhere, of any light colour, size and rotation, a little
+squeezed, on a darker background with pebbles on it; a stick may lie across, and there is noise.
 Nothing but the form tells the class, so no weighing of pixels finds it.
 
 N images, S supersampled pixels a side.
@@ -145,14 +145,13 @@ def draw(block: int, seed: int, split: str) -> NDArray[np.uint8]:
 def _shades(rng: np.random.Generator) -> Floats:
     """Colours (BLOCK, 4, 3) of background, its other end, shape, and pebbles and stick.
 
-    The shape's differs from all of the others by at least 90 of 255 in some channel mix, so that
-    it can be seen.
+    The shape's is lighter than the others by 60 of 255 or more, so that it can be seen.
     """
-    tries = rng.random((BLOCK, 24, 4, 3), dtype=np.float32) * 255
+    tries = rng.random((BLOCK, 24, 4, 3), dtype=np.float32) * 160
     tries[:, :, 1] = tries[:, :, 0] * 0.6 + tries[:, :, 1] * 0.4  # a gradient, not two halves
-    others = tries[:, :, (0, 1, 3)]
-    distance = np.sqrt(((others - tries[:, :, 2:3]) ** 2).mean(-1)).min(-1)
-    good = distance > 70
+    tries[:, :, 2] += 95
+    light = tries.mean(-1)
+    good = light[:, :, 2] > light[:, :, (0, 1, 3)].max(-1) + 60
     good[:, -1] |= ~good.any(1)
     first: Floats = tries[np.arange(BLOCK), good.argmax(1)]
     return first
@@ -171,7 +170,7 @@ def _picture(forms: NDArray[np.int64], traits: Floats, shades: Floats) -> Floats
     pebbles = np.zeros_like(inside)
     for k in range(3):  # up to three, behind the shape
         px, py, size, there = (traits[:, 8 + 4 * k + i, None, None] for i in range(4))
-        radius = np.where(there < 0.6, 1.0 + 2.0 * size, 0)
+        radius = np.where(there < 0.5, 1.0 + 1.5 * size, 0)
         pebbles |= (x - SIDE * px) ** 2 + (y - SIDE * py) ** 2 < radius**2
     stick = _stick(x, y, traits)
     ground, far, front, other = (shades[:, None, None, k] for k in range(4))
