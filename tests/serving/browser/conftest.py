@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
 
 CONTEXT = 512
-SECONDS = 15
+SECONDS = 60
+"""To wait at most; long, since a machine may be busy with other tests."""
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
@@ -30,6 +31,7 @@ def browser() -> Iterator["Browser"]:
     if program is None:
         pytest.skip("chromium isn't installed")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
+    playwright.expect.set_options(timeout=SECONDS * 1000)
     with playwright.sync_playwright() as driver:
         # Root can't have chromium's sandbox, and only our own pages are opened.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []

@@ -111,7 +111,7 @@ def test_a_busy_server_is_told(context: "BrowserContext") -> None:
 def test_a_model_that_fails_or_says_nothing_is_told(chat: "Page", decoder: ScriptedDecoder) -> None:
     decoder.replies = lambda _: RuntimeError("out of memory")
     say(chat, "Hello")
-    notice(chat, "The server refused: the model failed.")
+    notice(chat, "The server says: the model failed.")
     decoder.replies = lambda _: ""
     again(chat)
     notice(chat, "The model wrote nothing.")
@@ -174,9 +174,16 @@ def test_a_full_storage_is_told_and_the_page_goes_on(
     chat.evaluate(FILL, 0)
     assert ask(chat, "After") == "You said: After"
     notice(chat, "storage is full", "lasts until this page is closed", "Export")
+    chat.click("#new-chat")
+    assert ask(chat, "Small") == "You said: Small"
+    expect(chat.locator(".notice")).to_have_count(1)
     chat.evaluate("localStorage.removeItem('filler0')")
+    # As soon as there is room all of them are kept, not only the one that made it.
+    chat.locator("#chat-list li").first.hover()
+    chat.get_by_role("button", name="Delete Small").click()
+    expect(chat.get_by_text("storage is full")).to_have_count(0)
+    chat.get_by_role("button", name="After", exact=True).click()
     ask(chat, "Later")
-    expect(chat.locator(".notice")).to_have_count(0)
     chat.reload()
     expect(chat.locator(".message")).to_have_count(4)
 

@@ -70,5 +70,5 @@ function problem(status, { code, message = `it answered ${status}` }) {
   if (status === 429) return new Problem("busy", BUSY);
   if (code === "context_length_exceeded") return new Problem("too-long", message);
   if (code === "shutting_down") return new Problem("unreachable", "The server is ending.");
-  return new Problem("refused", `The server refused: ${message}.`);
+  return new Problem("refused", `The server says: ${message}.`);
 }

@@ -37,7 +37,9 @@ const session = new Session(stored.chats, {
   stored: tellStored,
 });
 const thread = new Thread(session, () => ({ tokens: Boolean(state.tokens), model: session.model?.id }), {
-  retry: (node) => run(() => session.retry(node)),
+  retry: (node) => {
+    if (!session.writing()) run(() => session.retry(node));
+  },
   resend: (node, text) => run(() => session.edit(node, text)),
   turn,
   remove: removeMessage,

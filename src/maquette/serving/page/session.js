@@ -16,6 +16,8 @@ const SAVE_MS = 2000;
  */
 export class Session {
   #writing = new Map(); // a conversation's id -> {node, controller, savedAt}
+  #unsaved = new Set(); // conversations that the storage had no room for
+  #stored = "kept";
 
   constructor(chats, { sampling, changed, written, ended, failed, stored }) {
     this.chats = chats;
@@ -54,6 +56,8 @@ export class Session {
     const place = this.chats.indexOf(chat);
     this.chats.splice(place, 1);
     forgetChat(chat.id);
+    this.#unsaved.delete(chat);
+    for (const other of this.#unsaved) this.save(other); // there may be room now
     if (chat === this.chat) this.chat = newChat(chat.system);
     this.changed();
     return () => {
@@ -129,8 +133,14 @@ export class Session {
     return this.retry(question);
   }
 
+  /** Keep a conversation in the storage; tells when that goes better or worse than before. */
   save(chat) {
-    this.stored(saveChat(chat));
+    const how = saveChat(chat);
+    if (how === "kept" || how === "trimmed") this.#unsaved.delete(chat);
+    else this.#unsaved.add(chat);
+    if (how === this.#stored || (how === "kept" && this.#unsaved.size)) return;
+    this.#stored = how;
+    this.stored(how);
   }
 
   /** Before the page goes away. */
