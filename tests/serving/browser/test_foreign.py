@@ -59,7 +59,7 @@ def test_a_page_elsewhere_gets_nothing_and_starts_nothing(
 ) -> None:
     context = browser.new_context()
     html = {"content_type": "text/html", "body": "<title>elsewhere</title><p>x"}
-    context.route(f"{origin}/**", lambda route: route.fulfill(**html))  # type: ignore[arg-type]
+    context.route(f"{origin}/**", lambda route: route.fulfill(**html))
     for page in opened(context, served):  # so that there is a cookie
         ready(page)
     answers: list[tuple[str, int]] = []
@@ -102,7 +102,7 @@ def framed(page: "Page", address: str) -> bool:
 def test_the_page_cannot_be_framed(browser: "Browser", served: Live, origin: str) -> None:
     context = browser.new_context()
     html = {"content_type": "text/html", "body": "<p>x"}
-    context.route(f"{origin}/**", lambda route: route.fulfill(**html))  # type: ignore[arg-type]
+    context.route(f"{origin}/**", lambda route: route.fulfill(**html))
     for page in opened(context, served):
         ready(page)
     page = context.new_page()
