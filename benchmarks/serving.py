@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -81,47 +82,65 @@ def throughput(
     ids = tokenizer.encode(PROMPT).tolist()
     sampling = SamplingOptions(**SAMPLING)  # type: ignore[arg-type]
     begin_bytes = server.peak_bytes()
-    plain: list[tuple[float, float]] = []  # seconds to the first token, and in all
-    served: dict[int, list[tuple[float, list[Heard]]]] = {streams: [] for streams in STREAMS}
+    plain: list[tuple[float, float, float]] = []  # seconds: first token, all, of CPU
+    served: dict[int, list[tuple[float, float, list[Heard]]]] = {n: [] for n in STREAMS}
     peaks: dict[int, int] = {}
     asyncio.run(_together(server, 1, options.tokens))  # the first step is slower
     for seed in range(options.rounds):
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         times = [
             time.perf_counter() - began
             for _ in generate(
                 model, ids, max_new_tokens=options.tokens, options=sampling, seed=seed
             )
         ]
-        plain.append((times[0], times[-1]))
+        plain.append((times[0], times[-1], time.process_time() - cpu))
         for streams in STREAMS:
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), server.cpu_seconds()
             heard = asyncio.run(_together(server, streams, options.tokens))
-            served[streams].append((time.perf_counter() - began, heard))
+            seconds = time.perf_counter() - began
+            served[streams].append((seconds, server.cpu_seconds() - cpu, heard))
             assert all(one.whole and one.tokens == options.tokens for one in heard), heard
             peaks.setdefault(streams, server.peak_bytes())
-    rate = options.tokens / statistics.median(seconds for _, seconds in plain)
-    table = Table(title=f"{name}: {options.tokens} tokens a stream, top-k 50 (medians)")
-    for heading in ("", "tokens/s", "of `generate`", "a stream", "first token", "peak memory"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    first = statistics.median(one for one, _ in plain)
-    table.add_row("generate", f"{rate:.0f}", "1.00x", f"{rate:.0f}", _ms(first), "")
-    for streams, rounds in served.items():
-        total = statistics.median(streams * options.tokens / seconds for seconds, _ in rounds)
-        everyone = [one for _, heard in rounds for one in heard]
-        each = statistics.median(one.tokens / one.seconds for one in everyone)
-        first = statistics.median(one.first_seconds for one in everyone)
-        many = f"{streams} stream{'s' * (streams > 1)}"
-        memory = format_bytes(peaks[streams])
-        table.add_row(
-            many, f"{total:.0f}", f"{total / rate:.2f}x", f"{each:.0f}", _ms(first), memory
-        )
-    console.print(table)
+    _print(name, options.tokens, plain, served, peaks, console)
     more = (peaks[STREAMS[-1]] - peaks[1]) / (STREAMS[-1] - 1)
     console.print(
         f"the server before its first request: {format_bytes(begin_bytes)};"
         f" a further stream: {format_bytes(max(0, more))}"
     )
+
+
+def _print(
+    name: str,
+    tokens: int,
+    plain: list[tuple[float, float, float]],
+    served: dict[int, list[tuple[float, float, list[Heard]]]],
+    peaks: dict[int, int],
+    console: Console,
+) -> None:
+    table = Table(title=f"{name}: {tokens} tokens a stream, top-k 50 (medians)")
+    for heading in ("", "tokens/s", "of `generate`", "a stream", "first token", "CPU a token"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    table.add_column("peak memory", justify="right")
+    first, all_, cpu = (statistics.median(column) for column in zip(*plain, strict=True))
+    rate = tokens / all_
+    row = ("generate", f"{rate:.0f}", "1.00x", f"{rate:.0f}", _ms(first), _fine_ms(cpu / tokens))
+    table.add_row(*row, "")
+    for streams, rounds in served.items():
+        written = streams * tokens
+        total = statistics.median(written / seconds for seconds, _, _ in rounds)
+        cpu = statistics.median(seconds / written for _, seconds, _ in rounds)
+        everyone = [one for _, _, heard in rounds for one in heard]
+        table.add_row(
+            f"{streams} stream{'s' * (streams > 1)}",
+            f"{total:.0f}",
+            f"{total / rate:.2f}x",
+            f"{statistics.median(one.tokens / one.seconds for one in everyone):.0f}",
+            _ms(statistics.median(one.first_seconds for one in everyone)),
+            _fine_ms(cpu),
+            format_bytes(peaks[streams]),
+        )
+    console.print(table)
 
 
 def load(server: "Server", options: argparse.Namespace, console: Console) -> None:
@@ -130,7 +149,7 @@ def load(server: "Server", options: argparse.Namespace, console: Console) -> Non
     table = Table(title=f"Load: {limits.slots} written at once, {limits.queue} wait")
     for heading in ("", "clients", "whole", "429", "5xx", "hung up", "slots free again after"):
         table.add_column(heading, justify="left" if not heading else "right")
-    waves = {
+    waves: dict[str, list[int | None]] = {
         "more than it takes": [None] * options.clients,
         "every second hangs up": [5 if i % 2 else None for i in range(limits.slots * 2)],
     }
@@ -239,6 +258,11 @@ class Server:
         plain = [line.split() for line in lines if not line.startswith("#") and "{" not in line]
         return {name: float(value) for name, value in plain}
 
+    def cpu_seconds(self) -> float:
+        """What it has computed so far, whatever else the machine does."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
+
     def peak_bytes(self) -> int:
         """The most memory that the process has had; what it has now where that isn't known."""
         with contextlib.suppress(OSError):
@@ -261,7 +285,7 @@ def _server(store: Store, run: Run) -> Iterator[Server]:
         yield Server(int(found[1]), run.id, process)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
@@ -273,7 +297,7 @@ def _trained(store: Store, folder: Path, shape: tuple[int, int, int]) -> Run:
     text = folder / "text.txt"
     words = ["the", "cat", "sat", "on", "a", "mat", "and", "the", "dog", "ran", "to", "a", "hat"]
     text.write_text("\n".join(" ".join(words[i % 7 :: 1 + i % 3]) for i in range(4000)))
-    train: dict[str, Any] = {"steps": 10, "batch_size": 2, "compile": False}
+    train: dict[str, Any] = {"steps": 10, "batch_size": 1, "compile": False}
     train |= {"learning_rate": 3e-3, "evaluate": {"windows": 4}, "sample": {"max_new_tokens": 1}}
     spec = Spec.model_validate(
         {
@@ -291,6 +315,10 @@ def _trained(store: Store, folder: Path, shape: tuple[int, int, int]) -> Run:
     }  # no figure: but two threads crawl when disturbed
     subprocess.run(command, check=True, capture_output=True, env=alone)
     return run
+
+
+def _fine_ms(seconds: float) -> str:
+    return f"{1000 * seconds:.2f} ms"
 
 
 def _ms(seconds: float) -> str:
