@@ -155,27 +155,17 @@ class Run:
         durable.write_file(self.tokenizer_path, write)
 
     def commit_checkpoint(
-        self,
-        step: int,
-        fill: Callable[[Path], None],
-        *,
-        best: bool,
-        extra: dict[str, Any] | None = None,
+        self, step: int, fill: Callable[[Path], None], *, best: bool
     ) -> Checkpoint:
         """Save a checkpoint: `fill` writes its files; it counts once its manifest is on disk.
 
         Its manifest knows the run's tokenizer too. An older one of the same step (a damaged one,
         from before a resume) is replaced. Raises RunError.
         """
-        return self.begin_checkpoint(step, fill, best=best, extra=extra)()
+        return self.begin_checkpoint(step, fill, best=best)()
 
     def begin_checkpoint(
-        self,
-        step: int,
-        fill: Callable[[Path], None],
-        *,
-        best: bool,
-        extra: dict[str, Any] | None = None,
+        self, step: int, fill: Callable[[Path], None], *, best: bool
     ) -> Callable[[], Checkpoint]:
         """The first half of `commit_checkpoint`, after which what was saved may change.
 
@@ -184,7 +174,7 @@ class Run:
         folder = self.checkpoints_path / f"step-{step:08d}"
         if folder.exists():
             durable.remove_folder(folder)
-        extra = {**(extra or {}), "step": step, "best": best}
+        extra: dict[str, Any] = {"step": step, "best": best}
         with contextlib.suppress(OSError):  # a run need not have one
             extra["tokenizer"] = durable.digest(self.tokenizer_path)
         commit_folder = durable.begin_folder(folder, fill, extra=extra)
