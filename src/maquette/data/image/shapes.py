@@ -138,7 +138,7 @@ def draw(block: int, seed: int, split: str) -> NDArray[np.uint8]:
     for start in range(0, BLOCK, CHUNK):
         rows = slice(start, start + CHUNK)
         pixels[rows] = _picture(forms[rows], traits[rows], shades[rows])
-    pixels += noise * (4 + 14 * traits[:, 39, None, None, None])
+    pixels += noise * (3 + 11 * traits[:, 39, None, None, None])
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
@@ -190,8 +190,8 @@ def _gradient(traits: Floats) -> Floats:
 
 def _placed(x: Floats, y: Floats, traits: Floats) -> tuple[Floats, Floats]:
     """Coordinates of the shape's own: moved, turned, scaled, squeezed by up to a fifth."""
-    radius = 6.5 + 6.0 * traits[:, 0]
-    margin = 0.75 * radius  # a corner may stick out of the picture
+    radius = 7.5 + 5.5 * traits[:, 0]
+    margin = 0.85 * radius  # a corner may stick out of the picture
     cx = margin + (SIDE - 2 * margin) * traits[:, 1]
     cy = margin + (SIDE - 2 * margin) * traits[:, 2]
     turn = 2 * np.pi * traits[:, 3]
@@ -203,12 +203,12 @@ def _placed(x: Floats, y: Floats, traits: Floats) -> tuple[Floats, Floats]:
 
 
 def _stick(x: Floats, y: Floats, traits: Floats) -> Mask:
-    """In half of the images, a stick of one to three pixels that hides a part of what is there."""
+    """In two of five images, a stick of one to three pixels that hides a part of what is there."""
     turn = (np.pi * traits[:, 30])[:, None, None]
     px, py = (SIDE * (0.2 + 0.6 * traits[:, i, None, None]) for i in (31, 32))
     along = np.cos(turn) * (x - px) + np.sin(turn) * (y - py)
     aside = np.cos(turn) * (y - py) - np.sin(turn) * (x - px)
-    half_width = (0.5 + traits[:, 33])[:, None, None] * (traits[:, 34] < 0.5)[:, None, None]
+    half_width = (0.5 + traits[:, 33])[:, None, None] * (traits[:, 34] < 0.4)[:, None, None]
     stick: Mask = (np.abs(aside) < half_width) & (np.abs(along) < 9)
     return stick
 
