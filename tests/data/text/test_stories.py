@@ -9,7 +9,15 @@ import pytest
 
 from maquette.data.text import stories as module
 from maquette.data.text import stories_words as words
-from maquette.data.text.stories import Stories, generate, plots, split_of, story, story_at
+from maquette.data.text.stories import (
+    Stories,
+    generate,
+    plots,
+    read_table,
+    split_of,
+    story,
+    story_at,
+)
 
 VALUES = {
     word: value
@@ -33,12 +41,14 @@ VALUES = {
 }
 NUMBER = "(" + "|".join(VALUES) + ")"
 DAYS = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
-DOGS = {"Button", "Biscuit", "Pepper", "Captain"}
-ELDERS = {"Mama", "Papa", "Grandma", "Grandpa", "Aunt", "May", "Uncle", "Bill"}
-FRIENDS = words.GIRLS | words.BOYS | words.SHE_BEASTS | words.HE_BEASTS
-SHE = {*words.GIRLS, *words.SHE_BEASTS, *words.BOYS.values(), *words.HE_BEASTS.values()}
-HE = {*words.BOYS, *words.HE_BEASTS, *words.GIRLS.values(), *words.SHE_BEASTS.values()}
-KNOWN = DAYS | DOGS | ELDERS | {"Mrs", "Bell", "China", "Christmas", "I", "Dear"}
+GIRLS, BOYS = read_table(words.GIRLS), read_table(words.BOYS)
+SHE_BEASTS, HE_BEASTS = read_table(words.SHE_BEASTS), read_table(words.HE_BEASTS)
+FRIENDS = {row["A"]: row["B"] for row in (*GIRLS, *BOYS, *SHE_BEASTS, *HE_BEASTS)}
+ELDER_OF = {row["A"]: row["E"] for row in (*GIRLS, *BOYS)}
+WOMEN, MEN = {row["E"] for row in BOYS}, {row["E"] for row in GIRLS}
+SHE = {row["A"] for row in (*GIRLS, *SHE_BEASTS)} | {row["B"] for row in (*BOYS, *HE_BEASTS)}
+HE = {row["A"] for row in (*BOYS, *HE_BEASTS)} | {row["B"] for row in (*GIRLS, *SHE_BEASTS)}
+KNOWN = DAYS | {word for name in WOMEN | MEN for word in name.split()} | {"China", "I"}
 SPEECH = re.compile(r'"[^"]*"')
 
 
@@ -50,7 +60,7 @@ def sample() -> list[str]:
 def test_the_text_is_pinned() -> None:
     """When this fails, the text has changed: raise VERSION, then record the new hash."""
     text = "\n".join(generate(200, seed=0, split="train"))
-    pins = {2: "927c3874dc9d2b7a"}
+    pins = {3: "eae8cc1c45396af6"}
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == pins[module.VERSION]
 
 
@@ -74,7 +84,7 @@ def test_no_held_out_story_is_a_training_story(sample: list[str]) -> None:
 
 
 def test_stories_hardly_ever_repeat(sample: list[str]) -> None:
-    assert len(sample) - len(set(sample)) <= 2
+    assert len(set(sample)) > 0.98 * len(sample)
 
 
 def test_form(sample: list[str]) -> None:
@@ -148,35 +158,38 @@ def test_nobody_comes_in_from_nowhere(sample: list[str]) -> None:
         # Capitals inside a sentence: the cast, and a few words that always have one.
         inside = set(re.findall(r"(?<=[a-z,] )[A-Z][a-z]+", text))
         assert inside <= cast | KNOWN, (inside - cast - KNOWN, text)
-        elders = {name for name in (*words.WOMEN, *words.MEN) if name in text} - {"Grandpa"}
+        elders = {name for name in WOMEN | MEN if re.search(rf"\b{name}\b", text)}
         assert len(elders) <= 1, text
 
 
-def test_every_hero_has_one_friend(sample: list[str]) -> None:
+def test_every_hero_has_one_friend_and_one_elder(sample: list[str]) -> None:
     assert len({*FRIENDS, *FRIENDS.values()}) == 2 * len(FRIENDS)
-    met = set()
+    met, elders = set(), set()
     for text in sample:
         cast = (SHE | HE) & set(re.findall(r"[A-Z][a-z]+", text))
+        heroes = cast & set(FRIENDS)
+        assert len(heroes) == 1, text
+        hero = heroes.pop()
+        assert cast <= {hero, FRIENDS[hero]}, text
         if len(cast) == 2:
-            pairs = [(hero, FRIENDS[hero]) for hero in cast if hero in FRIENDS]
-            assert len(pairs) == 1, text
-            assert cast == set(pairs[0]), text
-            met.update(pairs)
-    assert met == set(FRIENDS.items())
+            met.add(hero)
+        for elder in WOMEN | MEN:
+            if re.search(rf"\b{elder}\b", text):
+                assert ELDER_OF[hero] == elder, text
+                elders.add(hero)
+    assert met == set(FRIENDS)
+    assert elders == set(ELDER_OF)
 
 
 def test_two_people_are_never_of_one_sex(sample: list[str]) -> None:
-    women = {*SHE, *words.WOMEN}
-    men = {*HE, *words.MEN}
     for text in sample:
         present = set(re.findall(r"Aunt May|Uncle Bill|[A-Z][a-z]+", text))
-        heroes = present & (SHE | HE)
-        if len(heroes) == 2:
-            assert heroes & women, text
-            assert heroes & men, text
-        if not present & women:
+        she, he = present & (SHE | WOMEN), present & (HE | MEN)
+        # The friend and the elder are of the same one, and are never called by a pronoun together.
+        assert min(len(she), len(he)) <= 1, text
+        if not she:
             assert not re.search(r"\b(she|her)\b", text), text
-        if not present & men and "Button" not in text and "dog" not in text:
+        if not he:
             assert not re.search(r"\b(he|him|his)\b", text), text
 
 
@@ -193,10 +206,21 @@ def test_vocabulary_is_small_and_every_word_is_used_often(sample: list[str]) -> 
     assert sum(counts[word] for word, _ in counts.most_common(600)) > 0.9 * counts.total()
 
 
+def test_no_sentence_is_in_two_plots() -> None:
+    """A model that has begun one plot can then never slip into another."""
+    found = Counter(
+        (sentence, plot.name)
+        for plot in plots()
+        for sentence in {sentence for beat in plot.beats for sentence in beat}
+    )
+    homes = Counter(sentence for sentence, _ in found)
+    assert homes.most_common(1)[0][1] == 1, homes.most_common(1)
+
+
 def test_plots_are_told_equally_often() -> None:
     rng = random.Random(1)
     counts = Counter(module.pick(rng, plots()).name for _ in range(100 * len(plots())))
-    assert len(counts) == len(plots()) >= 40
+    assert len(counts) == len(plots()) >= 20
     assert min(counts.values()) > 60
     assert max(counts.values()) < 150
 
@@ -206,9 +230,7 @@ def test_every_sentence_of_every_plot_can_be_told() -> None:
         for attempt in range(3):
             rng = random.Random(attempt)
             row: dict[str, str] = {}
-            for draw in plot.draws:
-                draw(rng, row)
-            for rows in plot.lets:
+            for rows in plot.draws:
                 row.update(module.pick(rng, rows))
             for beat in plot.beats:
                 for sentence in beat:
