@@ -8,11 +8,13 @@ from maquette.training.optimizer import (
     AdamW,
     Muon,
     Optimizer,
+    layer_scales,
     make_optimizers,
     orthogonalise,
     set_learning_rate,
 )
 from tests.models.small import GPT2, LLAMA, small_model
+from tests.models.small_images import small_convnext
 
 ADAMW = {
     "kind": "adamw",
@@ -58,11 +60,11 @@ def test_orthogonalise_survives_zero() -> None:
 
 @pytest.mark.parametrize("shapes", [[(8, 8)], [(16, 8), (8, 16)], [(8, 8), (24, 8), (8, 8)]])
 def test_muon_is_torchs_in_its_arithmetic(shapes: list[tuple[int, int]]) -> None:
-    settings: dict[str, Any] = {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1}
+    settings: dict[str, Any] = {"lr": 0.02, "weight_decay": 0.1}
     first = [random(*shape, seed=i) for i, shape in enumerate(shapes)]
     ours, theirs = ([nn.Parameter(w.clone()) for w in first] for _ in range(2))
-    muon = Muon(ours, **settings, arithmetic=torch.bfloat16)
-    reference = torch.optim.Muon(theirs, **settings)
+    muon = Muon([{"params": ours, **settings}], momentum=0.95, arithmetic=torch.bfloat16)
+    reference = torch.optim.Muon(theirs, **settings, momentum=0.95)
     for step in range(4):
         for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             a.grad = random(*a.shape, seed=100 * step + i)
@@ -78,7 +80,8 @@ def test_muon_skips_what_has_no_gradient() -> None:
     still, moving = nn.Parameter(random(4, 4)), nn.Parameter(random(4, 4))
     before = still.detach().clone()
     moving.grad = random(4, 4, seed=1)
-    muon = Muon([still, moving], lr=0.1, momentum=0.9, weight_decay=0, arithmetic=torch.float32)
+    group = {"params": [still, moving], "lr": 0.1, "weight_decay": 0.0}
+    muon = Muon([group], momentum=0.9, arithmetic=torch.float32)
     muon.step()
     assert torch.equal(still, before)
     assert not torch.equal(moving, before)
@@ -176,3 +179,53 @@ def test_the_rate_of_each_group_is_a_share_of_its_own_peak() -> None:
     assert set_learning_rate(made, 0.1) == pytest.approx(1e-3)  # of the peak, not of the last
     rates = [group["lr"] for optimizer in made for group in optimizer.param_groups]
     assert rates == pytest.approx([1e-3, 1e-3, 2e-3])
+
+
+# Blocks of (1, 1, 2, 1) in the stages: seven layers with stem and head, and 0.5 for each one above.
+SHARES = {
+    "stem.": 1 / 64,
+    "stages.0.blocks.0.": 1 / 32,
+    "stages.1.downsample.": 1 / 16,
+    "stages.1.blocks.0.": 1 / 16,
+    "stages.2.downsample.": 1 / 8,
+    "stages.2.blocks.0.": 1 / 8,
+    "stages.2.blocks.1.": 1 / 4,
+    "stages.3.downsample.": 1 / 2,
+    "stages.3.blocks.0.": 1 / 2,
+    "head.": 1.0,
+}
+
+
+@pytest.mark.parametrize("settings", [ADAMW, MUON], ids=["adamw", "muon"])
+def test_lower_layers_learn_more_slowly(settings: dict[str, Any]) -> None:
+    model = small_convnext()
+    names = {id(p): name for name, p in model.named_parameters()}
+    made = optimizers(model, {**settings, "layer_decay": 0.5})
+    found: dict[str, float] = {}
+    for optimizer in made:
+        full = 0.02 if isinstance(optimizer, Muon) else 1e-2
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                assert names[id(p)] not in found
+                found[names[id(p)]] = group["peak"] / full
+                muon = settings is MUON and p.ndim == 2 and ".blocks." in names[id(p)]
+                assert isinstance(optimizer, Muon) == muon
+                assert group["weight_decay"] == (0.1 if p.ndim >= 2 else 0.0)
+    assert found.keys() == set(names.values())
+    for name, share in found.items():
+        [expected] = [share for start, share in SHARES.items() if name.startswith(start)]
+        assert share == pytest.approx(expected), name
+    assert set_learning_rate(made, 0.5) == pytest.approx(5e-3)  # the head's
+
+
+def test_the_layers_of_a_published_model_follow_their_numbers() -> None:
+    names = [f"stages.2.blocks.{i}.norm.weight" for i in range(12)]
+    scales = layer_scales(["head.fc.bias", "stem.0.bias", *names], 0.9)
+    assert scales[names[11]] == pytest.approx(0.9)
+    assert scales[names[2]] == pytest.approx(0.9**10)  # the third of them, not the fourth: 10 < 2
+    assert scales["stem.0.bias"] == pytest.approx(0.9**13)
+
+
+def test_without_layer_decay_all_learn_at_one_rate() -> None:
+    [optimizer] = optimizers(small_convnext(), ADAMW)
+    assert [group["peak"] for group in optimizer.param_groups] == [1e-2, 1e-2]

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, SchedulePlan, TextPlan, TrainPlan
+from maquette.blueprint.blueprint import (
+    AnyBlueprint,
+    Blueprint,
+    ImagePlan,
+    SchedulePlan,
+    TextPlan,
+    TrainPlan,
+)
 from maquette.build.images import ImageTask
 from maquette.build.text import TextTask
 from maquette.data.cache import cache_folder
@@ -114,6 +121,7 @@ class Training:
             muon_learning_rate=optimizer.muon_learning_rate,
             momentum=optimizer.momentum,
             arithmetic=native,
+            layer_decay=plan.layer_decay if isinstance(plan, ImagePlan) else 1.0,
         )
         self.average = _average(self.model, plan.average)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")

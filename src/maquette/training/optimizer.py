@@ -5,6 +5,7 @@ derived from it: to make one of those imports torch's compiler, which takes a wo
 every start.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
+_BLOCK = re.compile(r"stages\.(\d+)\.(?:blocks\.(\d+)|downsample)\.")
 
 
 def orthogonalise(matrices: Tensor, *, iterations: int = 5) -> Tensor:
@@ -125,17 +127,9 @@ class Muon:
     """
 
     def __init__(
-        self,
-        params: Iterable[nn.Parameter],
-        *,
-        lr: float,
-        momentum: float,
-        weight_decay: float,
-        arithmetic: torch.dtype,
+        self, groups: Sequence[Group], *, momentum: float, arithmetic: torch.dtype
     ) -> None:
-        self.param_groups: list[Group] = [
-            {"params": list(params), "lr": lr, "weight_decay": weight_decay}
-        ]
+        self.param_groups = list(groups)
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
         self._momentum = momentum
         self._arithmetic = arithmetic
@@ -177,48 +171,73 @@ def make_optimizers(
     muon_learning_rate: float | None,
     momentum: float | None,
     arithmetic: torch.dtype,
+    layer_decay: float = 1.0,
 ) -> list[Optimizer]:
     """The optimizers of a model; each parameter belongs to one, each group knows its `peak` rate.
 
     Weight decay acts on matrices only: pulling gains and biases to zero has no use. Muon takes
     the matrices inside the blocks; embeddings and the output layer have rows that mean one token
-    each, not a linear map to be orthogonalised, and stay with AdamW.
+    each, not a linear map to be orthogonalised, and stay with AdamW. With `layer_decay` below 1
+    lower layers learn more slowly (`layer_scales`); the head's groups come first.
     """
     named = list(model.named_parameters())
+    scales = layer_scales([name for name, _ in named], layer_decay)
     inside = {
         name for name, p in named if kind == "muon" and p.ndim == 2 and "blocks" in name.split(".")
     }
-    rest = [p for name, p in named if name not in inside]
-    matrices, others = [p for p in rest if p.ndim >= 2], [p for p in rest if p.ndim < 2]
-    adamw = AdamW(
-        [
-            {"params": matrices, "lr": learning_rate, "weight_decay": weight_decay},
-            {"params": others, "lr": learning_rate, "weight_decay": 0.0},
-        ],
-        betas=(beta1, beta2),
-        eps=epsilon,
-    )
-    optimizers: list[Optimizer] = [adamw]
+    rest = [(name, p) for name, p in named if name not in inside]
+    groups = [
+        {"params": chosen, "lr": learning_rate * scale, "weight_decay": decay}
+        for scale in sorted(set(scales.values()), reverse=True)
+        for matrices, decay in ((True, weight_decay), (False, 0.0))
+        if (chosen := [p for n, p in rest if scales[n] == scale and (p.ndim >= 2) is matrices])
+    ]
+    optimizers: list[Optimizer] = [AdamW(groups, betas=(beta1, beta2), eps=epsilon)]
     if inside:
         assert muon_learning_rate is not None
         assert momentum is not None
-        optimizers.append(
-            Muon(
-                [p for name, p in named if name in inside],
-                lr=muon_learning_rate,
-                momentum=momentum,
-                weight_decay=weight_decay,
-                arithmetic=arithmetic,
-            )
-        )
+        blocks = [
+            {
+                "params": [p for n, p in named if n in inside and scales[n] == scale],
+                "lr": muon_learning_rate * scale,
+                "weight_decay": weight_decay,
+            }
+            for scale in sorted({scales[name] for name in inside}, reverse=True)
+        ]
+        optimizers.append(Muon(blocks, momentum=momentum, arithmetic=arithmetic))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
 
 
+def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
+    """Each parameter's share of the learning rate: `decay` for every layer above its own.
+
+    The layers of a ConvNeXt are the stem, each block in order, and the head, which has the full
+    rate; what halves the map belongs to the block after it. (The rule of BEiT, Bao et al. 2021,
+    arXiv:2106.08254; the published ConvNeXt takes three blocks of the third stage as one layer.)
+    """
+    if decay == 1:
+        return dict.fromkeys(names, 1.0)
+    found = {name: _BLOCK.match(name) for name in names}
+    blocks = sorted({(int(m[1]), int(m[2] or 0)) for m in found.values() if m})
+    layers = {
+        name: 1 + blocks.index((int(m[1]), int(m[2] or 0))) if m else _end(name, len(blocks) + 1)
+        for name, m in found.items()
+    }
+    return {name: decay ** (len(blocks) + 1 - layer) for name, layer in layers.items()}
+
+
+def _end(name: str, last: int) -> int:
+    part = name.partition(".")[0]
+    assert part in ("stem", "head"), f"{name} belongs to no layer of a ConvNeXt"
+    return 0 if part == "stem" else last
+
+
 def set_learning_rate(optimizers: Iterable[Optimizer], factor: float) -> float:
-    """Set every group to its peak times the factor; returns the first group's rate."""
+    """Set every group to its peak times the factor; returns the rate of the first group, which is
+    that of the head."""
     optimizers = list(optimizers)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
