@@ -17,15 +17,19 @@ import numpy as np
 import pytest
 import torch
 
-from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.blueprint import AnyBlueprint, ImageBlueprint
 from maquette.blueprint.extend import extend
-from maquette.blueprint.resolve import resolve
 from maquette.build import Training
 from maquette.events import CheckpointDue, Evaluated, Event, Sampled, StepDone
+from maquette.preparation import prepare_data, resolve_any
+from maquette.spec.image import ImageSpec
 from maquette.spec.schema import BPETokenizer, Data, DialoguesSource, Spec
+from maquette.spec.task import AnySpec
 from maquette.training.checkpoint import MODEL, OPTIMIZER, TRAINER
 from maquette.training.loop import TrainState
-from tests.training.tiny import prepared, tiny_spec, write_text
+from tests.data.image.making import picture
+from tests.data.image.making import save as save_image
+from tests.training.tiny import tiny_spec, write_text
 
 STEPS, MORE = 14, 4
 BPE = BPETokenizer(kind="bpe", vocabulary=270)
@@ -48,8 +52,31 @@ def gpt_of_chat(folder: Path, **train: Any) -> Spec:
     return spec.model_copy(update={"data": Data(sources={"talk": talk})})
 
 
-# What is trained. Each takes the keys of `train` and has dropout.
-FAMILIES: dict[str, Callable[..., Spec]] = {"bytes": gpt, "bpe": gpt_of_bpe, "chat": gpt_of_chat}
+def convnext(folder: Path, **train: Any) -> ImageSpec:
+    for i in range(40):
+        save_image(folder / "images" / "ab"[i % 2] / f"{i}.png", picture(i))
+    train.pop("sample")
+    train["evaluate"] = {"every": 3, "images": 4}
+    train["augment"] = {"pad_crop": 2, "policy": "trivial", "erase": 0.5, "mixup": 0.4, "cutmix": 1}
+    return ImageSpec.model_validate(
+        {
+            "seed": 3,
+            "model": {"drop_path": 0.5, "image_size": 8},
+            "data": {
+                "sources": {"x": {"kind": "imagefolder", "path": str(folder / "images")}},
+            },
+            "train": {"batch_size": 4, "compile": False, "layer_decay": 0.8, **train},
+        }
+    )
+
+
+# What is trained. Each takes the keys of `train` and has dropout, or blocks that are skipped.
+FAMILIES: dict[str, Callable[..., AnySpec]] = {
+    "bytes": gpt,
+    "bpe": gpt_of_bpe,
+    "chat": gpt_of_chat,
+    "images": convnext,
+}
 
 ACCUMULATIONS = (1, 4)
 PRECISIONS = ("float32", "bf16")
@@ -61,6 +88,8 @@ QUICK = (
     ("bytes", 1, "float32", "adamw", 0.0),
     ("bpe", 4, "bf16", "muon", 0.9),
     ("chat", 4, "float32", "adamw", 0.9),
+    ("images", 1, "float32", "adamw", 0.0),
+    ("images", 4, "bf16", "muon", 0.9),
 )
 
 
@@ -71,7 +100,7 @@ class Outcome(NamedTuple):
     files: dict[str, bytes]
 
 
-def make_spec(folder: Path, combination: Combination) -> Spec:
+def make_spec(folder: Path, combination: Combination) -> AnySpec:
     family, accumulation, precision, optimizer, average = combination
     spec = FAMILIES[family](
         folder,
@@ -83,14 +112,27 @@ def make_spec(folder: Path, combination: Combination) -> Spec:
         evaluate={"every": 3, "windows": 4},
         sample={"every": 5, "max_new_tokens": 4},
     )
-    write_text(folder, words=40)  # an epoch of less than these steps
+    if isinstance(spec, Spec):
+        write_text(folder, words=40)  # an epoch of less than these steps
     return spec
 
 
-def start(folder: Path, spec: Spec, blueprint: Blueprint | None = None) -> Training:
+def training_of(folder: Path, spec: AnySpec, blueprint: AnyBlueprint | None = None) -> Training:
+    """At step 0. The smallest published ConvNeXt would take most of the time to write down."""
+    data = prepare_data(spec, cache=folder / "cache")
+    if blueprint is None:
+        blueprint = resolve_any(spec, data.facts)
+        if isinstance(blueprint, ImageBlueprint):
+            small = dataclasses.replace(
+                blueprint.shape, depths=(1, 1, 2, 1), widths=(8, 12, 16, 24)
+            )
+            blueprint = dataclasses.replace(blueprint, shape=small)
+    return Training(blueprint, data, device="cpu")
+
+
+def start(folder: Path, spec: AnySpec, blueprint: AnyBlueprint | None = None) -> Training:
     """A new training, as a new process would build it: nothing of what was drawn before is left."""
-    data = prepared(folder, spec)
-    training = Training(blueprint or resolve(spec, data.facts), data, device="cpu")
+    training = training_of(folder, spec, blueprint)
     random.seed(99)
     np.random.seed(99)
     torch.manual_seed(99)
@@ -127,32 +169,29 @@ class Reference(NamedTuple):
     """A whole training, and the same with more steps, all of it in the memory of one process."""
 
     folder: Path
-    spec: Spec
+    spec: AnySpec
     whole: Outcome
     extended: Outcome
-    longer: Blueprint
+    longer: AnyBlueprint
 
 
 @functools.cache
 def uninterrupted(folder: Path, combination: Combination) -> Reference:
     spec = make_spec(folder, combination)
-    data = prepared(folder, spec)
-    training = Training(resolve(spec, data.facts), data, device="cpu")
+    training = training_of(folder, spec)
     found = compute(training)
     whole = Outcome(frozenset(found), files(training, folder / "whole"))
     longer = extend(training.blueprint, after_step=STEPS, more_steps=MORE)
     training.blueprint = longer
     found |= compute(training)
     extended = Outcome(frozenset(found), files(training, folder / "longer"))
-    assert isinstance(longer, Blueprint)
     return Reference(folder, spec, whole, extended, longer)
 
 
 def resume_at(reference: Reference, stops: Sequence[int], folder: Path) -> Outcome:
     """Cut a training off after each of these steps, and resume it; once it has ended, with more."""
     found: set[Event] = set()
-    data = prepared(reference.folder, reference.spec)
-    training = Training(resolve(reference.spec, data.facts), data, device="cpu")
+    training = training_of(reference.folder, reference.spec)
     for stop in stops:
         saved = folder / f"after-{stop}"
         found |= compute(training, stop=stop, save=saved)
@@ -269,7 +308,7 @@ FORGET: dict[str, tuple[Callable[[Training], None], bool]] = {
 
 class Saved(NamedTuple):
     folder: Path
-    spec: Spec
+    spec: AnySpec
     checkpoint: Path
     outcome: Outcome
 
@@ -278,9 +317,12 @@ class Saved(NamedTuple):
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """A training with every part of state that there is, saved on its way, and its outcome."""
     folder = tmp_path_factory.mktemp("controls")
-    spec = make_spec(folder, ("bytes", 1, "fp16", "muon", 0.9))
-    data = prepared(folder, spec)
-    training = Training(resolve(spec, data.facts), data, device="cpu")
+    return saved_on_its_way(folder, ("bytes", 1, "fp16", "muon", 0.9))
+
+
+def saved_on_its_way(folder: Path, combination: Combination) -> Saved:
+    spec = make_spec(folder, combination)
+    training = training_of(folder, spec)
     training.state.best_loss, training.state.best_step = 0.0, 1  # no later evaluation is better
     checkpoint = folder / "checkpoint"
     found = compute(training, stop=8, save=checkpoint, after=STEPS)
@@ -306,6 +348,27 @@ def test_without_a_part_of_its_state_it_is_not(saved: Saved, tmp_path: Path, par
     outcome = resumed_without(saved, tmp_path, forget)
     assert outcome.files != saved.outcome.files
     assert (outcome.events != saved.outcome.events) == changes_events
+
+
+def test_skipped_blocks_hang_on_torchs_generator_and_augmentation_on_the_step(
+    tmp_path: Path,
+) -> None:
+    images = saved_on_its_way(tmp_path, ("images", 1, "float32", "adamw", 0.0))
+
+    def drawn(_: Training) -> None:
+        random.seed(7)
+        np.random.seed(7)
+
+    def without(name: str, forget: Callable[[Training], None]) -> Outcome:
+        folder = tmp_path / name
+        folder.mkdir()
+        return resumed_without(images, folder, forget)
+
+    exact = without("nothing", drawn)
+    assert exact.events == images.outcome.events
+    assert exact.files[MODEL] == images.outcome.files[MODEL]
+    for part in ("torch's generator", "step", "exp_avg"):
+        assert without(part, FORGET[part][0]).events != images.outcome.events, part
 
 
 def test_every_part_of_the_state_is_left_out_once(saved: Saved) -> None:
