@@ -34,6 +34,8 @@ TIERS = {
     "preparation": 3,
     "evaluation": 4,
     "classification": 4,
+    "importing": 4,
+    "pictures": 5,
     "loading": 4,
     "export": 4,
     "worker": 5,
@@ -48,7 +50,19 @@ TIERS = {
 # Plain modules that the packages of their own tier may use.
 GROUND = ("shapes", "augmentation", "events", "facts")
 # Nothing heavy when the module is imported; inside functions it is allowed.
-WITHOUT_TORCH = ("reading", "preparation", "base", "spec", "blueprint", "runs", "simulation", "cli", "tui", "errors", "events")
+WITHOUT_TORCH = (
+    "reading",
+    "preparation",
+    "base",
+    "spec",
+    "blueprint",
+    "runs",
+    "simulation",
+    "cli",
+    "tui",
+    "errors",
+    "events",
+)
 HEAVY = {"torch", "transformers", "datasets", "fastapi", "textual"}
 # These are copied into ejected projects as they are.
 LIFTED = (

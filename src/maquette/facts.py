@@ -44,3 +44,8 @@ class ImageFacts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     splits: dict[str, ImageSplitFacts]
+
+
+def unnamed_classes(count: int) -> tuple[str, ...]:
+    """What classes are called of which nobody says the names."""
+    return tuple(f"class-{label}" for label in range(count))

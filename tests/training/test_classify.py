@@ -5,7 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from maquette.training.classify import evaluate_classifier, judge, probabilities
+from maquette.training.classify import Classified, answer, evaluate_classifier, probabilities
+from maquette.training.classify import judge as judge_answers
+
+
+def judge(said: Tensor, true: Tensor, *, classes: int) -> Classified:
+    return judge_answers(answer(said, true), classes=classes)
 
 
 def test_three_images_worked_out_by_hand() -> None:

@@ -2,7 +2,7 @@
 
 from maquette.augmentation import Augmentation
 from maquette.blueprint import costs_image
-from maquette.blueprint.blueprint import ImageBlueprint, ImagePlan
+from maquette.blueprint.blueprint import ImageBlueprint, ImagePlan, SchedulePlan
 from maquette.blueprint.plans import plan_optimizer, plan_schedule, plan_steps
 from maquette.errors import SpecError
 from maquette.facts import ImageFacts
@@ -18,6 +18,45 @@ def resolve_images(spec: ImageSpec, facts: ImageFacts) -> ImageBlueprint:
         raise SpecError("\n".join(problem.text for problem in problems))
     shape = resolve_convnext(spec.model, classes=len(facts.classes), image_size=facts.image_size)
     plan = _train(spec.train, facts)
+    return ImageBlueprint(
+        name=spec.name,
+        seed=spec.seed,
+        task=spec.task,
+        shape=shape,
+        facts=facts,
+        parameters=costs_image.parameters(shape),
+        train=plan,
+        costs=costs_image.costs(shape, plan),
+    )
+
+
+def resolve_imported(spec: ImageSpec, facts: ImageFacts) -> ImageBlueprint:
+    """The blueprint of weights that others trained: the plan has no steps. Raises SpecError."""
+    shape = resolve_convnext(spec.model, classes=len(facts.classes), image_size=facts.image_size)
+    plan = ImagePlan(
+        steps=0,
+        epochs=0.0,
+        batch_size=1,
+        accumulation=1,
+        windows_per_epoch=0,
+        tokens_per_step=0,
+        tokens=0,
+        schedule=SchedulePlan("constant", 0, warmup_steps=0, decay_steps=0, final_fraction=1.0),
+        extensions=(),
+        optimizer=plan_optimizer(spec.train.optimizer, 0.0),
+        gradient_clip=None,
+        evaluate_every=1,
+        evaluate_windows=0,
+        patience=None,
+        checkpoint_every=None,
+        checkpoint_keep=1,
+        average=0.0,
+        precision="float32",
+        compile=False,
+        augmentation=Augmentation(),
+        evaluate_flip=False,
+        layer_decay=1.0,
+    )
     return ImageBlueprint(
         name=spec.name,
         seed=spec.seed,

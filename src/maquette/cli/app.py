@@ -6,7 +6,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from maquette.cli import chat, control, data, doctor, runs, serve, specs, train, use, verify, watch
+from maquette.cli import (
+    chat,
+    control,
+    data,
+    doctor,
+    exchange,
+    images,
+    runs,
+    serve,
+    specs,
+    train,
+    use,
+    verify,
+    watch,
+)
 from maquette.cli.common import BEGIN, LOOK, RUNS, TRAIN, USE
 
 
@@ -88,8 +102,11 @@ app.command("logs", rich_help_panel=RUNS)(watch.logs)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)
 app.command("generate", rich_help_panel=USE)(use.generate)
 app.command("chat", rich_help_panel=USE)(chat.chat)
+app.command("classify", rich_help_panel=USE)(images.classify)
 app.command("eval", rich_help_panel=USE)(use.evaluate)
 app.command("serve", rich_help_panel=USE)(serve.serve)
+app.command("import", rich_help_panel=USE)(exchange.import_)
+app.command("export", rich_help_panel=USE)(exchange.export)
 app.add_typer(data.app, name="data", cls=Commands, rich_help_panel=LOOK)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.command("verify-resume", rich_help_panel=LOOK)(verify.verify_resume)

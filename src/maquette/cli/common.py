@@ -79,6 +79,17 @@ def find_runs(names: "Sequence[str]", runs_dir: Path | None) -> "tuple[list[Run]
     return list(runs.values()), failed
 
 
+def refuse_imported(run: "Run") -> None:
+    """A run of others' weights was never trained here. Raises RunError."""
+    from maquette.errors import RunError
+
+    if run.meta.kind == "imported":
+        raise RunError(
+            f"{run.id} was imported: there is no training of it to go on with",
+            hint=f"`train: {{from: {run.name}}}` in a spec begins one with its weights",
+        )
+
+
 def stdin_is_terminal() -> bool:
     """Whether somebody can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()  # None: closed before Python began

@@ -85,6 +85,7 @@ def resume(
     from maquette.runs.control import refuse_live, starting_point
 
     run = common.open_store(runs_dir).find(name)
+    common.refuse_imported(run)
     refuse_live(run)
     with run.lock() as lock:
         found = starting_point(run, checkpoint or "latest")

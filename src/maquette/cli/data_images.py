@@ -46,7 +46,8 @@ def inspect_images(
 ) -> None:
     """Counts, copies across the splits, and the contact sheet as a file."""
     from maquette.blueprint.resolve_images import resolve_images
-    from maquette.data.image.sheet import contact_sheet, write_sheet
+    from maquette.data.image.paper import write_picture
+    from maquette.data.image.sheet import contact_sheet
 
     file = Path(sheet or f"{spec.name}.png")
     if file.suffix.lower() != ".png":
@@ -59,7 +60,7 @@ def inspect_images(
         title=spec.name,
         seed=spec.seed,
     )
-    write_sheet(file, picture)
+    write_picture(file, picture)
     if as_json:
         copies = {name: dataclasses.asdict(found) for name, found in prepared.duplicates.items()}
         common.print_json(described | {"duplicates": copies, "sheet": str(file)})

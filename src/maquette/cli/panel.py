@@ -46,9 +46,11 @@ class Shown(Protocol):
 
 
 @contextlib.contextmanager
-def progress(console: Console, *, title: str, steps: int, tokens_per_step: int) -> Iterator[Shown]:
+def progress(
+    console: Console, *, title: str, steps: int, tokens_per_step: int, unit: str = "tokens"
+) -> Iterator[Shown]:
     """Show a run's events on the console while the context lasts, from its first one on."""
-    with showing(console, Watch(title, steps, tokens_per_step)) as shown:
+    with showing(console, Watch(title, steps, tokens_per_step, unit=unit)) as shown:
         yield shown
 
 

@@ -50,8 +50,15 @@ def ps(
     if not runs:
         common.say(f"no runs in {store.root} yet; `maquette train SPEC{store.option}` starts one")
         return
-    rows = [_row(run, state, time.time()) for run, state in states]
-    headers = ("run", "status", "step", "loss", "validation", "tokens/s", "left", "age", "device")
+    units = {run.meta.unit for run, _ in states}
+    speed = f"{units.pop()}/s" if len(units) == 1 else "speed"
+    told = any(state.accuracy is not None for _, state in states)
+    rows = [
+        _row(run, state, time.time(), accuracy=told, unit=speed == "speed") for run, state in states
+    ]
+    accuracy = ["accuracy"] if told else []
+    headers = ["run", "status", "step", "loss", "validation", *accuracy, speed]
+    headers += ["left", "age", "device"]
     print_columns(headers, rows, left=2, width=terminal_width())
     if len(states) < len(runs):
         common.say(f"{len(runs) - len(states)} older ones: `maquette ps --all{store.option}`")
@@ -143,13 +150,16 @@ def _details(run: "Run", state: "State") -> dict[str, Any]:
     }
 
 
-def _row(run: "Run", state: "State", now: float) -> list[Cell]:
+def _row(run: "Run", state: "State", now: float, *, accuracy: bool, unit: bool) -> list[Cell]:
     left = state.eta_seconds
+    speed = format_count(state.tokens_per_second) if state.tokens_per_second else ""
+    told = "" if state.accuracy is None else f"{state.accuracy:.2%}"
     texts = [
         f"{state.step}/{state.steps}" if state.steps else "",
         _loss(state.train_loss),
         _loss(state.validation_loss),
-        format_count(state.tokens_per_second) if state.tokens_per_second else "",
+        *([told] if accuracy else []),
+        f"{speed} {run.meta.unit}/s" if speed and unit else speed,
         format_duration(left) if left is not None else "",
         common.ago(now - run.meta.created_at),
         state.device or run.meta.device,
@@ -161,7 +171,9 @@ def _status_cell(run: "Run", state: "State") -> Cell:
     """The status, with what a worker is at before it trains, and whether the run is damaged."""
     doing = f": {state.doing}" if state.status == "running" and state.doing else ""
     damaged = ", damaged" if run.damage else ""
-    return Cell(f"{state.status}{doing}{damaged}", "red" if damaged else COLOURS[state.status])
+    imported = run.meta.kind == "imported" and state.status == "completed"
+    status = "imported" if imported else state.status
+    return Cell(f"{status}{doing}{damaged}", "red" if damaged else COLOURS[state.status])
 
 
 def _status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
@@ -194,7 +206,7 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
         losses.append(f"validation {_loss(state.validation_loss)}")
     if state.best_loss is not None:
         losses.append(f"best {_loss(state.best_loss)} at step {state.best_step}")
-    speed = f"{format_count(state.tokens_per_second)} tokens/s" if state.tokens_per_second else ""
+    speed = format_count(state.tokens_per_second) if state.tokens_per_second else ""
     device = [state.device or meta.device, state.precision or ""]
     device += ["compiled"] if state.compiled else []
     git = meta.git or {}
@@ -207,7 +219,8 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
         ("extended", _extensions_line(run)),
         ("loss", ", ".join(losses)),
         ("sources", _sources_line(state)),
-        ("speed", speed),
+        ("accuracy", "" if state.accuracy is None else f"validation {state.accuracy:.2%}"),
+        ("speed", f"{speed} {meta.unit}/s" if speed else ""),
         ("elapsed", format_duration(state.elapsed_seconds(now))),
         ("left", _left_line(state, now)),
         ("model", f"{format_count(state.parameters)} parameters" if state.parameters else ""),

@@ -86,13 +86,20 @@ def carry_out(
         raise typer.Exit(stop.exit_code) from None
     _print(run, as_json=as_json)
     if finished:
-        chats = run.meta.spec.get("train", {}).get("objective") == "chat"
-        use = f"chat {run.name}" if chats else f"generate {run.name} --prompt 'Once upon a time'"
-        common.say(f"next: {_program()} {use}")
+        common.say(f"next: {_program()} {_use(run)}")
     else:
         common.say(f"stopped; its last checkpoint is in {run.checkpoints_path}")
         common.say(f"  {_program()} resume {run.name}    # goes on from it")
         raise typer.Exit(stop.exit_code)
+
+
+def _use(run: "Run") -> str:
+    """The command that uses a trained run, by what it learned."""
+    if run.meta.unit == "images":
+        return f"classify {run.name} IMAGE"
+    if run.meta.spec.get("train", {}).get("objective") == "chat":
+        return f"chat {run.name}"
+    return f"generate {run.name} --prompt 'Once upon a time'"
 
 
 def _start(
@@ -166,7 +173,7 @@ def _create(spec: str, overrides: list[str], *, device: str, runs_dir: Path | No
             common.open_store(runs_dir),
             spec_text=text,
             device=device,
-            command=_command(),
+            command=command_line(),
             progress=progress,
         )
 
@@ -184,7 +191,7 @@ def _create_unprepared(
         parsed.name,
         spec_text=text,
         spec=parsed.model_dump(mode="json"),
-        command=_command(),
+        command=command_line(),
         device=device,
     )
     if parsed.train.from_run is not None:
@@ -222,7 +229,11 @@ def _work(
     with (
         stop,
         progress(
-            common.err(), title=run.id, steps=plan.steps, tokens_per_step=plan.tokens_per_step
+            common.err(),
+            title=run.id,
+            steps=plan.steps,
+            tokens_per_step=plan.tokens_per_step,
+            unit=run.meta.unit,
         ) as panel,
     ):
         for event in work(
@@ -241,7 +252,8 @@ def _print(run: "Run", *, as_json: bool) -> None:
         print(run.id, flush=True)
 
 
-def _command() -> list[str]:
+def command_line() -> list[str]:
+    """What was typed, for the run to remember."""
     return ["maquette", *map(_readable, sys.argv[1:])]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -78,11 +79,39 @@ def evaluate(
     stride: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Tokens from window to window; below the context it is slower and fairer."
+            min=1,
+            help="Of text: tokens from window to window; below the context it is slower and"
+            " fairer.",
         ),
     ] = None,
     windows: Annotated[
-        int | None, typer.Option(min=1, help="Only so many windows a source, spread evenly.")
+        int | None,
+        typer.Option(min=1, help="Of text: only so many windows a source, spread evenly."),
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Of images: only so many, in a seeded order.")
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Of images: judge by the mean over each and its mirror image.",
+            show_default="as in training",
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Of images: where to draw the confusion matrix and the worst mistakes.",
+            show_default="pictures in the run's folder",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC", help="Of images: judge by this spec's data.", show_default="the run's"
+        ),
     ] = None,
     precision: Annotated[
         Literal["auto", "float32", "bf16", "fp16"],
@@ -92,8 +121,39 @@ def evaluate(
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Loss, perplexity and bits per byte of a run's model on a whole split of its data."""
+    """How a run's model does on a whole split of its data.
+
+    Of text: loss, perplexity and bits per byte. Of images: accuracy, calibration and each class,
+    with pictures of what it takes for what and of its worst mistakes.
+    """
+    from maquette.blueprint.blueprint import Blueprint
+    from maquette.reading import read_blueprint
+
     found = common.open_store(runs_dir).find(run)
+    blueprint = read_blueprint(found)
+    if not isinstance(blueprint, Blueprint):
+        _refuse({"--stride": stride, "--windows": windows}, f"text, and {found.id} judges images")
+        from maquette.cli.images import evaluate_images
+
+        evaluate_images(
+            found,
+            blueprint,
+            writing.find_checkpoint(found, checkpoint),
+            split=split,
+            limit=images,
+            flip=flip,
+            pictures=pictures,
+            data=data,
+            precision=precision,
+            device=device,
+            runs_dir=runs_dir,
+            as_json=as_json,
+        )
+        return
+    _refuse(
+        {"--images": images, "--flip": flip, "--pictures": pictures, "--data": data},
+        f"images, and {found.id} is a language model",
+    )
     saved = writing.find_checkpoint(found, checkpoint)
     results = _evaluate(found, saved, split, stride, windows, precision, device)
     from maquette.evaluation import together
@@ -106,6 +166,15 @@ def evaluate(
         return
     _print_figures({**rows, "all": total} if len(rows) > 1 else rows)
     common.say(f"{found.id}, step {saved.step}, {split} split")
+
+
+def _refuse(options: dict[str, object], what_for: str) -> None:
+    """Options that were given for another task. Raises UsageError."""
+    from maquette.errors import UsageError
+
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"{name} is for {what_for}")
 
 
 def _prompt(prompt: str | None, prompt_file: str | None) -> str:
@@ -183,7 +252,7 @@ def _evaluate(
             hint="bring the data back as it was: its tokens may mean other text now",
         )
     place = model.token_embedding.weight.device
-    with _bar() as progress:
+    with progress_bar() as progress:
         return evaluate_split(
             model,
             prepared,
@@ -197,8 +266,8 @@ def _evaluate(
 
 
 @contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """What to call with windows done and in all: a bar on a terminal, else nothing."""
+def progress_bar() -> Iterator[Callable[[int, int], None]]:
+    """What to call with windows or images done and in all: a bar on a terminal, else nothing."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return

@@ -82,6 +82,7 @@ def _spec(
     if Path(name).is_file() or name in preset_names() or Path(name).suffix in (".yaml", ".yml"):
         return common.load_spec(name, overrides, runs_dir), None, "auto"
     run = _run(name, runs_dir)
+    common.refuse_imported(run)
     if not run.meta.spec:
         raise RunError(f"{run.path / 'meta.json'} holds no spec")
     spec = run_spec(run)

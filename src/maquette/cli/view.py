@@ -14,9 +14,15 @@ from maquette.runs.state import State
 class Watch:
     """What is to be shown of a run, gathered from its events and, where there is one, its state."""
 
-    def __init__(self, title: str, steps: int = 0, tokens_per_step: int = 0) -> None:
-        """`steps` and `tokens_per_step` are worked out from the events if they aren't known."""
+    def __init__(
+        self, title: str, steps: int = 0, tokens_per_step: int = 0, *, unit: str = "tokens"
+    ) -> None:
+        """`steps` and `tokens_per_step` are worked out from the events if they aren't known.
+
+        `unit` is what the speed is counted in: tokens or images.
+        """
         self.title = printable(title)
+        self.unit = unit
         self.steps = steps
         self.pace = Pace(steps, tokens_per_step)
         self.training = Means()
@@ -86,13 +92,15 @@ class Watch:
             if loss is not None and step != self.evaluated.step:
                 text += f" (best {format_loss(loss)} at {step})"
             found.append(("validation", text))
+            if self.evaluated.accuracy is not None:
+                found.append(("accuracy", f"{self.evaluated.accuracy:.2%}"))
             for name, loss in self.evaluated.sources.items():
                 found.append((name, format_loss(loss)))
         tokens_per_second = self.pace.tokens_per_second
         if self.state is not None and self.state.tokens_per_second is not None:
             tokens_per_second = self.state.tokens_per_second
         if tokens_per_second is not None and math.isfinite(tokens_per_second):
-            found.append(("tokens/s", format_count(tokens_per_second)))
+            found.append((f"{self.unit}/s", format_count(tokens_per_second)))
         if self.learning_rate is not None:
             found.append(("learning rate", f"{self.learning_rate:.2e}"))
         return found

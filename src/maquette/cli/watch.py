@@ -99,7 +99,7 @@ class _Watching:
 
         state, news = self._look()
         view = self._take_in(news, state)
-        with showing(common.out(), Watch(self._run.id)) as shown:
+        with showing(common.out(), Watch(self._run.id, unit=self._run.meta.unit)) as shown:
             shown.begin(view)
             while True:
                 shown.look(state, self._standing(state))
@@ -131,7 +131,7 @@ class _Watching:
 
         self._landmarks.clear()
         self._remember(news)
-        view = Watch(self._run.id)
+        view = Watch(self._run.id, unit=self._run.meta.unit)
         for _, event in news.history:
             view.recall(event)
         for at, event in news.events:

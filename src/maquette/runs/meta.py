@@ -28,6 +28,11 @@ class Meta:
     git: dict[str, Any] | None = None
     spec: dict[str, Any] = dataclasses.field(default_factory=dict)  # overrides and defaults in it
 
+    @property
+    def unit(self) -> str:
+        """What its speed is counted in."""
+        return "images" if self.spec.get("task") == "image-classification" else "tokens"
+
     def to_json(self) -> dict[str, Any]:
         """The content of meta.json, with the time written out for people too."""
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.created_at))

@@ -15,7 +15,9 @@ Status = Literal["queued", "running", "completed", "failed", "stopped", "lost"]
 _T = TypeVar("_T")
 STATUSES: tuple[Status, ...] = typing.get_args(Status)
 ACTIVE: tuple[Status, ...] = ("queued", "running")
-_LATER = frozenset({"telemetry", "sources", "doing"})  # fields that the first version didn't write
+_LATER = frozenset(
+    {"telemetry", "sources", "doing", "accuracy"}
+)  # fields that the first version didn't write
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class State:
     error: Failure | None = None
     telemetry: Telemetry | None = None
     sources: tuple[SourceLoss, ...] = ()  # those of several, as of the last evaluation
+    accuracy: float | None = None  # of an image run, in the last evaluation
     doing: str | None = None  # what a worker is at that doesn't train yet: preparing data, starting
 
     def changed(self, status: Status, at: float) -> "State":
@@ -116,7 +119,9 @@ class State:
                     SourceLoss(name, loss, event.tokens_seen.get(name, 0))
                     for name, loss in event.sources.items()
                 )
-                state = dataclasses.replace(self, validation_loss=event.loss, sources=sources)
+                state = dataclasses.replace(
+                    self, validation_loss=event.loss, sources=sources, accuracy=event.accuracy
+                )
                 if not event.best:
                     return state
                 return dataclasses.replace(state, best_loss=event.loss, best_step=event.step)

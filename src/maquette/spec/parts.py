@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+NAME = r"^[a-z][a-z0-9-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 WEIGHTS = (".safetensors", ".pth", ".pt", ".bin")
 """What the name of a file of weights ends in, where a run could stand."""

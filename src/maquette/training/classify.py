@@ -6,6 +6,7 @@ B images in a batch, K classes.
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,20 @@ class Classified:
         """Of each class, the share of its images that were told; None where it has none."""
         counts, right = self.confusion.sum(1).tolist(), self.confusion.diagonal().tolist()
         return [r / n if n else None for r, n in zip(right, counts, strict=True)]
+
+
+class Answers(NamedTuple):
+    """What a classifier said of N images, a row each: no more than judging it takes.
+
+    `true` and `said` are classes (N,), `confidence` the probability of what it said, `nats` the
+    cross entropy, and `in_five` whether the class is among the five likeliest.
+    """
+
+    true: Tensor
+    said: Tensor
+    confidence: Tensor
+    nats: Tensor
+    in_five: Tensor
 
 
 @torch.no_grad()
@@ -78,8 +93,9 @@ def evaluate_classifier(
 
     What is skipped or dropped in training isn't meanwhile.
     """
-    said, true = answers(model, batches, device=device, autocast=autocast, flip=flip)
-    return judge(said, true, classes=classes)
+    return judge(
+        answers(model, batches, device=device, autocast=autocast, flip=flip), classes=classes
+    )
 
 
 @torch.no_grad()
@@ -90,37 +106,47 @@ def answers(
     device: torch.device,
     autocast: AbstractContextManager[object],
     flip: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (N, K) for all images of batches, and their classes (N,), on the CPU."""
+) -> Answers:
+    """What a model says of all images of batches, on the CPU."""
     was_training = model.training
     model.eval()
-    said, true = [], []
-    for images, targets in batches:
-        batch = probabilities(model, images.to(device), autocast=autocast, flip=flip)
-        said.append(batch.cpu())
-        true.append(targets.cpu())
+    parts = []
+    for images, true in batches:
+        said = probabilities(model, images.to(device), autocast=autocast, flip=flip)
+        parts.append(answer(said.cpu(), true.cpu()))
     model.train(was_training)
-    return torch.cat(said), torch.cat(true)
+    return Answers(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
-def judge(said: Tensor, true: Tensor, *, classes: int) -> Classified:
-    """Log-probabilities (N, K) against classes (N,)."""
-    best = said.argmax(1)
-    pairs = torch.bincount(true * classes + best, minlength=classes * classes)
-    likeliest = said.topk(min(5, classes), 1).indices
-    return Classified(
-        images=len(true),
-        loss=float(F.nll_loss(said.double(), true)),
-        confusion=pairs.view(classes, classes),
-        top5=float((likeliest == true[:, None]).any(1).double().mean()),
-        calibration_error=_calibration_error(said, best == true),
+def answer(said: Tensor, true: Tensor) -> Answers:
+    """Log-probabilities (B, K) beside classes (B,)."""
+    confidence, best = said.max(1)
+    likeliest = said.topk(min(5, said.size(1)), 1).indices
+    return Answers(
+        true=true,
+        said=best,
+        confidence=confidence.exp(),
+        nats=-said.gather(1, true[:, None])[:, 0],
+        in_five=(likeliest == true[:, None]).any(1),
     )
 
 
-def _calibration_error(said: Tensor, right: Tensor) -> float:
+def judge(found: Answers, *, classes: int) -> Classified:
+    """What a classifier said, in figures."""
+    pairs = torch.bincount(found.true * classes + found.said, minlength=classes * classes)
+    return Classified(
+        images=len(found.true),
+        loss=float(found.nats.double().mean()),
+        confusion=pairs.view(classes, classes),
+        top5=float(found.in_five.double().mean()),
+        calibration_error=_calibration_error(found.confidence, found.said == found.true),
+    )
+
+
+def _calibration_error(confidence: Tensor, right: Tensor) -> float:
     """|accuracy - confidence| of each bin of confidence, weighted by how many fall into it."""
-    confidence = said.amax(1).exp().double()
+    confidence = confidence.double()
     bins = (confidence * CALIBRATION_BINS).ceil().long().clamp(1, CALIBRATION_BINS) - 1
     gaps = torch.zeros(CALIBRATION_BINS, dtype=torch.float64)
     gaps.index_add_(0, bins, right.double() - confidence)
-    return float(gaps.abs().sum() / len(said))
+    return float(gaps.abs().sum() / len(right))

@@ -159,6 +159,29 @@ def _pixels(stem: Tensor, model: ConvNeXt) -> int | None:
     return stem.size(-1) if stem.shape == square else None
 
 
+def ends_of(weights: Mapping[str, Tensor], *, source: str) -> tuple[int, int]:
+    """How many classes the weights of a ConvNeXt tell apart, and the pixels of its stem.
+
+    Raises CheckpointError.
+    """
+    layout = layout_of(weights)
+    if layout is None:
+        raise CheckpointError(f"{source} holds no ConvNeXt: {_listed(sorted(weights))}")
+    names = [name_in(layout, name) for name in ("head.fc.weight", "stem.0.weight")]
+    for name, dimensions in zip(names, ((2, 4), (4,)), strict=True):
+        if name not in weights or weights[name].ndim not in dimensions:
+            raise CheckpointError(
+                f"{source} has no {name}" + (" of a shape that is known" * (name in weights)),
+                hint="these are the weights of a ConvNeXt without its head or its stem",
+            )
+    head, stem = (weights[name] for name in names)
+    if stem.size(-1) not in (1, 2, 4):
+        raise CheckpointError(
+            f"{source} has a stem of {stem.size(-1)} pixels; 1, 2 and 4 are known"
+        )
+    return len(head), stem.size(-1)
+
+
 def variant_of(weights: Mapping[str, Tensor]) -> Variant | None:
     """The variant that weights in any layout are of; None if of no known one."""
     layout = layout_of(weights)

@@ -6,8 +6,9 @@ from PIL import Image
 
 from maquette.augmentation import Augmentation
 from maquette.data.image import sheet
+from maquette.data.image.paper import fitting, font, write_picture
 from maquette.data.image.prepare import PreparedImages, prepare_images
-from maquette.data.image.sheet import contact_sheet, write_sheet
+from maquette.data.image.sheet import contact_sheet
 from tests.data.image.making import Made, picture
 
 PLAIN = Augmentation()
@@ -91,15 +92,15 @@ def test_many_classes_large_images_and_few_of_a_class(tmp_path: Path) -> None:
 
 
 def test_a_long_name_is_cut(tmp_path: Path) -> None:
-    cut = sheet._fitting("a very long name of a class indeed", 100, 15)
+    cut = fitting("a very long name of a class indeed", 100, 15)
     assert cut.endswith("…")
-    assert sheet._font(15).getlength(cut) <= 100
-    assert sheet._fitting("cat", 100, 15) == "cat"
+    assert font(15).getlength(cut) <= 100
+    assert fitting("cat", 100, 15) == "cat"
 
 
 def test_it_is_written_as_png(tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
-    write_sheet(path, draw(prepared(tmp_path)))
+    write_picture(path, draw(prepared(tmp_path)))
     with Image.open(path) as image:
         assert image.format == "PNG"
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["sheet.png"]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from maquette.augmentation import Augmentation
@@ -74,6 +75,14 @@ def normalise(pixels: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     return pixels * scale - shift[:, None, None]
 
 
+def evaluation_indices(count: int, *, limit: int | None, seed: int) -> NDArray[np.int64]:
+    """All of so many images in order; with `limit`, only the first so many of a seeded order."""
+    if limit is None or limit >= count:
+        return np.arange(count)
+    order = permute(np.arange(limit, dtype=np.uint64), count, counter_random(seed))
+    return np.sort(order.astype(np.int64))
+
+
 def evaluation_batches(
     images: Images,
     *,
@@ -86,13 +95,9 @@ def evaluation_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Normalised images, float32 (b, 3, S, S), and classes, int64 (b,): the same every time.
 
-    All of them in order, the last batch with what is left; with `limit`, only the first so many
-    of a seeded order.
+    They are those of `evaluation_indices`, the last batch with what is left.
     """
-    chosen = np.arange(len(images))
-    if limit is not None and limit < len(images):
-        order = permute(np.arange(limit, dtype=np.uint64), len(images), counter_random(seed))
-        chosen = np.sort(order.astype(np.int64))
+    chosen = evaluation_indices(len(images), limit=limit, seed=seed)
     for first in range(0, len(chosen), batch_size):
         part = chosen[first : first + batch_size]
         pixels = images.batch(part, device=device)

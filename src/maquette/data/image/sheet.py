@@ -2,27 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from maquette.augmentation import Augmentation
 from maquette.data.image.augment import change_pixels, draw_crops, mix
 from maquette.data.image.batches import normalise
+from maquette.data.image.paper import (
+    FAINT,
+    INK,
+    LINE,
+    MARGIN,
+    PAPER,
+    enlarged,
+    fitting,
+    font,
+    scaled,
+)
 from maquette.data.image.pixels import Images
 from maquette.facts import ImageFacts
-from maquette.runs import durable
 
 ROWS = 12
 """Classes that are shown; of more, as many spread evenly."""
 COLUMNS = 6
 TILE = 72  # pixels that an image has on the sheet, at least
-GAP, MARGIN, NAMES, CAPTION = 6, 28, 128, 15
-PAPER, INK, FAINT, LINE = (250, 249, 246), (32, 33, 36), (128, 128, 128), (222, 220, 214)
+GAP, NAMES, CAPTION = 6, 128, 15
 
 
 def contact_sheet(
@@ -58,11 +66,6 @@ def contact_sheet(
                 page.caption(row, column, _came_in(targets[place], shown[row], facts.classes))
             place += 1
     return page.picture
-
-
-def write_sheet(path: Path, sheet: Image.Image) -> None:
-    """Replace a PNG file in one step. Raises RunError."""
-    durable.write_file(path, lambda place: sheet.save(place, "png", optimize=True))
 
 
 def _spread(count: int, most: int) -> list[int]:
@@ -130,9 +133,7 @@ class _Page:
     """The paper, and where things stand on it."""
 
     def __init__(self, size: int, rows: int, *, captions: bool) -> None:
-        # Small images are enlarged by a whole number, so that their pixels stay squares.
-        self._tile = size * -(-TILE // size) if size < TILE else 112
-        self._sharp = self._tile % size == 0
+        self._tile = enlarged(size, TILE, 112)
         self._row = self._tile + GAP + (CAPTION if captions else 0)
         self._half = COLUMNS * (self._tile + GAP) - GAP
         self._top = MARGIN + 84
@@ -144,45 +145,30 @@ class _Page:
 
     def head(self, title: str, summary: str) -> None:
         """The title, what there is to say, and what the halves show."""
-        self._draw.text((MARGIN, MARGIN - 6), title, INK, _font(24))
-        self._draw.text((MARGIN, MARGIN + 27), summary, FAINT, _font(13))
+        self._draw.text((MARGIN, MARGIN - 6), title, INK, font(24))
+        self._draw.text((MARGIN, MARGIN + 27), summary, FAINT, font(13))
         y = self._top - 22
         for left, text in zip(self._left, ("as they are", "as training sees them"), strict=True):
-            self._draw.text((left, y), text, INK, _font(14))
+            self._draw.text((left, y), text, INK, font(14))
             self._draw.line((left, self._top - 5, left + self._half, self._top - 5), LINE)
 
     def name(self, row: int, name: str, count: int) -> None:
         """What a row shows, and how many of it there are."""
         middle = self._top + row * self._row + self._tile / 2
-        shown = _fitting(name, NAMES - 14, 15)
-        self._draw.text((MARGIN, middle - 17), shown, INK, _font(15))
-        self._draw.text((MARGIN, middle + 3), f"{count:,}", FAINT, _font(12))
+        shown = fitting(name, NAMES - 14, 15)
+        self._draw.text((MARGIN, middle - 17), shown, INK, font(15))
+        self._draw.text((MARGIN, middle + 3), f"{count:,}", FAINT, font(12))
 
     def image(self, row: int, column: int, pixels: NDArray[np.uint8], *, side: int) -> None:
         """One image, at the left (0) or the right (1)."""
-        rule = Image.Resampling.NEAREST if self._sharp else Image.Resampling.LANCZOS
-        image = Image.fromarray(pixels).resize((self._tile, self._tile), rule)
+        image = scaled(Image.fromarray(pixels), self._tile)
         self.picture.paste(image, self._place(row, column, side))
 
     def caption(self, row: int, column: int, text: str) -> None:
         """What stands below an image at the right."""
         x, y = self._place(row, column, 1)
-        shown = _fitting(text, self._tile, 10)
-        self._draw.text((x, y + self._tile + 1), shown, FAINT, _font(10))
+        shown = fitting(text, self._tile, 10)
+        self._draw.text((x, y + self._tile + 1), shown, FAINT, font(10))
 
     def _place(self, row: int, column: int, side: int) -> tuple[int, int]:
         return self._left[side] + column * (self._tile + GAP), self._top + row * self._row
-
-
-def _font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
-    return ImageFont.load_default(size)
-
-
-def _fitting(text: str, width: int, size: int) -> str:
-    """The text, cut where it would be too wide."""
-    font = _font(size)
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
