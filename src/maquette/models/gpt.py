@@ -124,10 +124,12 @@ def initialise(model: nn.Module, *, depth: int, tied: bool) -> None:
 
     Matrices: normal with variance 1 / (3 fan_in), which keeps activations in scale at any width
     and is GPT-2's 0.02 at its width of 768. Those that write to the residual stream are divided
-    by sqrt(2 depth), since 2 x depth of them add up there (Radford et al. 2019). Embeddings: 1,
-    so that tokens stay apart while they are pulled towards what their kind has in common, and can
-    be copied; 0.02 where the output layer is tied, so that it begins near a uniform guess.
-    Biases 0, gains 1.
+    by sqrt(2 depth), since 2 x depth of them add up there (Radford et al. 2019). Embeddings: 0.1,
+    not the published 0.02, so that tokens stay apart while they are pulled towards what their kind
+    has in common, and can be copied; and not 1, which AdamW takes thousands of steps to turn
+    (measured on a small Llama: after 200 steps the loss is 1.6 from 0.02 and 0.1, 1.8 from 0.3, 2.1
+    from 1). 0.02 where the output layer is tied, so that it begins near a uniform guess. Biases 0,
+    gains 1.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
@@ -139,4 +141,4 @@ def initialise(model: nn.Module, *, depth: int, tied: bool) -> None:
                 nn.init.zeros_(module.bias)
     for module in model.modules():  # after the linears: a tied output layer is an embedding
         if isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02 if tied else 1.0)
+            nn.init.normal_(module.weight, std=0.02 if tied else 0.1)

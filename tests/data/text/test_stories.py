@@ -60,7 +60,7 @@ def sample() -> list[str]:
 def test_the_text_is_pinned() -> None:
     """When this fails, the text has changed: raise VERSION, then record the new hash."""
     text = "\n".join(generate(200, seed=0, split="train"))
-    pins = {3: "eae8cc1c45396af6"}
+    pins = {4: "110baa4174d9e909"}
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == pins[module.VERSION]
 
 

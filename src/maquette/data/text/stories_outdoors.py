@@ -97,7 +97,8 @@ PLOTS = {
           boat.
         - "The boat needs a captain," said {A}, and put a {heavy} in it. / The boat had a paper sail
           and a captain. The captain was a {heavy}.
-        - They pushed the boat out onto the pond. / {B} gave the boat a push, and off it went.
+        - They pushed the boat with the {heavy} out onto the pond. / {B} gave the boat with the
+          {heavy} a push, and off it went.
         - Glug, glug! The boat went down, and so did the {heavy}. / The boat tipped over and sank
           with the {heavy}.
         - "Why did our boat sink?" asked {A}. "The {heavy} is too heavy," said {B}. / "The {heavy}
