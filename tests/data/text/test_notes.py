@@ -125,12 +125,15 @@ def test_links_are_followed_once_and_never_in_a_circle(tmp_path: Path) -> None:
         (other / "home", root),
         (root / "nothing.md", root / "no such file"),
         (root / "circle.md", root / "circle.md"),
+        (root / "there", root / "back"),
+        (root / "back", root / "there"),
     ):
         place.symlink_to(target)
     source = Notes(str(root))
     assert everything(source) == ["a\n", "b\n", "c\n", "d\n"]
     assert source.remarks() == [
-        "skipped: 8 linked to what is read anyway, 2 linked to nothing (circle.md, nothing.md)"
+        "skipped: 2 not Markdown, 8 linked to what is read anyway,"
+        " 2 linked to nothing (circle.md, nothing.md)"
     ]
     (tmp_path / "entry").symlink_to(root)
     assert everything(Notes(str(tmp_path / "entry"))) == ["a\n", "b\n", "c\n", "d\n"]

@@ -304,7 +304,7 @@ class _Walk:
             reason = _HIDDEN
         elif entry.is_dir(follow_symlinks=False):
             reason = _INSIDE if outside and not self._follow(entry) else None
-        elif not (lower.endswith(SUFFIXES) or entry.is_dir()) or lower.endswith(NOT_NOTES):
+        elif not (lower.endswith(SUFFIXES) or _is_folder(entry)) or lower.endswith(NOT_NOTES):
             reason = _OTHER
         elif entry.is_symlink():
             reason = self._why_not_follow(entry)
@@ -335,6 +335,14 @@ class _Walk:
         new = identity not in self._followed
         self._followed.add(identity)
         return new
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or a link to one; links that lead round in a circle aren't."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _last(inside: str) -> str:
