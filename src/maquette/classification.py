@@ -74,7 +74,7 @@ def find_images(paths: Iterable[Path]) -> Iterator[Given]:
     """
     for path in paths:
         if not path.is_dir():
-            yield _given(path)
+            yield find_image(path)
             continue
         empty = True
         for found in _inside(path):
@@ -90,12 +90,13 @@ def _inside(folder: Path) -> Iterator[Given]:
         folders.sort()
         for name in sorted(files):
             if os.path.splitext(name)[1].lower() in ENDINGS:  # noqa: PTH122 - a name, no path
-                yield _given(Path(place, name))
+                yield find_image(Path(place, name))
     for error in refused:
         yield Given(str(error.filename), problem=_cause(error))
 
 
-def _given(path: Path) -> Given:
+def find_image(path: Path) -> Given:
+    """One image file, or why there is none."""
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError) as error:  # a name may hold what no name may

@@ -157,6 +157,17 @@ def test_speed_and_time_left_go_by_the_events_own_times() -> None:
     assert watch.left() == "25s left"
 
 
+def test_of_images_the_accuracy_is_told_and_the_speed_in_images() -> None:
+    watch = Watch("x", unit="images")
+    for step in range(3):
+        watch.add(StepDone(step, 1.0, step * 64, 2.0, 1e-3, 0.5, 0.5), float(step))
+    watch.add(Evaluated(3, "validation", 0.9, accuracy=0.75, top5=0.9))
+    facts = dict(watch.facts())
+    assert facts["accuracy"] == "75.00%"
+    assert "images/s" in facts
+    assert "tokens/s" not in facts
+
+
 def test_what_the_state_knows_counts() -> None:
     watch = Watch("x")
     for event in events(200, finish=False):

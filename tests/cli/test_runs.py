@@ -10,7 +10,7 @@ import pytest
 from maquette.cli import main
 from maquette.cli import table as tables
 from maquette.cli.table import Cell, print_columns, print_pairs
-from maquette.events import Started
+from maquette.events import Evaluated, Finished, Started
 from maquette.runs.recorder import Recorder
 from maquette.runs.state import Telemetry
 from maquette.runs.store import Run, Store
@@ -65,6 +65,28 @@ def test_ps(store: Store, done: Run, failed: Run, capsys: Output) -> None:
     assert [row["id"] for row in rows] == [failed.id, done.id]
     assert rows[1]["best_step"] == 4
     assert rows[1]["validation_loss"] == 5.0
+
+
+IMAGES = {"task": "image-classification"}
+
+
+def test_ps_and_status_of_images(store: Store, capsys: Output) -> None:
+    run = store.create("shapes", spec_text="", spec=IMAGES)
+    train(run)
+    with Recorder(run) as recorder:
+        recorder.begin(steps=7, tokens_per_step=64, after_step=6)
+        recorder.record(Evaluated(6, "validation", 0.5, accuracy=0.8125, top5=1.0))
+        recorder.record(Finished(6, "completed"))
+    header, row = printed(capsys, "ps")[0].splitlines()
+    names = ["run", "status", "step", "loss", "validation", "accuracy", "images/s"]
+    assert header.split()[:7] == names
+    assert "81.25%" in row
+    assert printed_json(capsys, "ps")[0]["accuracy"] == 0.8125
+    assert "validation 81.25%" in printed(capsys, "status", run.id)[0]
+    train(store.create("text", spec_text=""))
+    out = printed(capsys, "ps")[0]
+    assert out.splitlines()[0].split()[6] == "speed"
+    assert "6.40k tokens/s" in out
 
 
 def test_ps_of_many(store: Store, capsys: Output) -> None:
