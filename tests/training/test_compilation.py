@@ -55,3 +55,13 @@ def test_a_compiler_that_cannot_compile_is_as_good_as_none(
 def test_a_short_run_asks_for_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compilation, "compiler_missing", lambda _: pytest.fail("asked"))
     assert not compilation.decide("auto", device=CPU, precision="bf16", eager_seconds=1.0)[0]
+
+
+def test_each_kind_of_block_is_compiled_by_itself() -> None:
+    def decided(graphs: int) -> bool:
+        return compilation.decide(
+            "auto", device=CPU, precision="bf16", eager_seconds=1500.0, graphs=graphs
+        )[0]
+
+    assert decided(1)
+    assert not decided(4)

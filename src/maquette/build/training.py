@@ -258,7 +258,13 @@ def decide_to_compile(
         rate = measure_rate(device, precision)
         share = (plan.steps - after_step) / plan.steps
         seconds = blueprint.costs.flops * share / (ACHIEVED_SHARE * rate)
-    return compilation.decide(wanted, device=device, precision=precision, eager_seconds=seconds)
+    return compilation.decide(
+        wanted,
+        device=device,
+        precision=precision,
+        eager_seconds=seconds,
+        graphs=1 if isinstance(blueprint, Blueprint) else len(blueprint.shape.widths),
+    )
 
 
 def rate_factor(plan: TrainPlan) -> Callable[[int], float]:

@@ -22,13 +22,21 @@ _COMPILE_SECONDS = {"cpu": 20.0, "cuda": 30.0}
 
 
 def decide(
-    wanted: bool | Literal["auto"], *, device: torch.device, precision: str, eager_seconds: float
+    wanted: bool | Literal["auto"],
+    *,
+    device: torch.device,
+    precision: str,
+    eager_seconds: float,
+    graphs: int = 1,
 ) -> tuple[bool, str]:
-    """Whether to compile, and why, in words. `eager_seconds`: the run's estimate without it."""
+    """Whether to compile, and why, in words.
+
+    `eager_seconds` is the run's estimate without it, `graphs` the number of different blocks.
+    """
     if wanted is False:
         return False, "compile: no, as asked"
     saved = eager_seconds * _SAVED_SHARE.get((device.type, precision), _SAVED_OTHERWISE)
-    cost = _COMPILE_SECONDS.get(device.type, 30.0)
+    cost = graphs * _COMPILE_SECONDS.get(device.type, 30.0)
     # Twice over, as it is paid again in part by whoever resumes the run, and shares are uncertain.
     worth = wanted is True or saved > 2 * cost
     missing = compiler_missing(device) if worth else None
