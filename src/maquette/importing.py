@@ -119,7 +119,7 @@ def read_classes(file: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: byte {error.start} is not UTF-8") from None
     names = [line.strip() for line in lines]
-    if not all(names):
+    if not names or "" in names:
         raise DataError(
             f"{file}:{names.index('') + 1}: there is no name" if names else f"{file} is empty",
             hint="a class a line, in the order that the weights have them",

@@ -393,17 +393,20 @@ def test_there_and_back_through_timms_layout(run: Run, call: Call, tmp_path: Pat
     assert all(torch.equal(back[name], ours[name]) for name in ours)
 
 
-def test_training_from_imported_weights(run: Run, call: Call, tmp_path: Path) -> None:
+@pytest.mark.parametrize("begin", ["run", "file"])
+def test_training_from_imported_weights(run: Run, call: Call, tmp_path: Path, begin: str) -> None:
     """Of two classes: the head starts anew, and aloud; lower layers move less."""
     save_file(weights_of(run), tmp_path / "w.safetensors")
     place = "--runs-dir", tmp_path / "runs"
-    base = call("import", "w.safetensors", "--image-size", "32", *place)[1].strip()
+    base = "w.safetensors"
+    if begin == "run":
+        base = call("import", base, "--image-size", "32", *place)[1].strip()
     for i in range(24):
         save(Path(f"set/{'ab'[i % 2]}/{i}.png"), picture(i, 32, 32))
     spec = shapes_spec(layer_decay=0.5, optimizer={"weight_decay": 0}, label_smoothing=0)
     value = spec.model_dump(mode="json", exclude_unset=True)
     value["data"] = {"sources": {"x": {"kind": "imagefolder", "path": str(Path("set").absolute())}}}
-    value["model"] = {}
+    value["model"] = {} if begin == "run" else {"variant": "atto", "stem_stride": 4}
     value["train"]["from"] = base
     value["train"]["schedule"] = {"kind": "constant", "warmup_steps": 0}
     Path("tune.yaml").write_text(json.dumps(value))
