@@ -95,7 +95,9 @@ def row_of(run: Run, state: State) -> dict[str, Any]:
         "steps": state.steps,
         "train_loss": state.train_loss,
         "validation_loss": state.validation_loss,
+        "accuracy": state.accuracy,
         "tokens_per_second": state.tokens_per_second,
+        "unit": run.meta.unit,
         "device": (state.device or run.meta.device)[:_LINE_CHARACTERS],
         "error": state.error.message[:_MESSAGE_CHARACTERS] if state.error else None,
     }

@@ -15,7 +15,7 @@ const COLUMNS = [
   { name: "Curve", kind: "curve" },
   { name: "Loss", by: (run) => run.train_loss, kind: "number" },
   { name: "Validation", by: (run) => run.validation_loss, kind: "number middle" },
-  { name: "Tokens/s", by: (run) => run.tokens_per_second, down: true, kind: "number wide" },
+  { name: "Speed", by: (run) => run.tokens_per_second, down: true, kind: "number wide" },
   { name: "Left", by: (run) => run.ends_at, kind: "number middle" },
   { name: "Device", by: (run) => run.device, kind: "wide device" },
   { name: "Age", by: (run) => run.created_at, down: true, kind: "number middle" },
@@ -153,7 +153,7 @@ class Row {
     const values = [
       run.step && run.train_loss === null ? "NaN" : loss(run.train_loss ?? NaN),
       loss(run.validation_loss ?? NaN),
-      live ? count(run.tokens_per_second ?? NaN) : "",
+      live && run.tokens_per_second ? `${count(run.tokens_per_second)} ${run.unit}/s` : "",
       left,
       run.device,
       ago(now() - (run.created_at ?? NaN)),

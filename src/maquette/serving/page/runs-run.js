@@ -33,7 +33,7 @@ export class RunView {
       loss: new Chart("Loss", { format: words.loss, tick: axis, tall: true }),
       sources: new Chart("Validation loss by source", { format: words.loss, tick: axis }),
       rate: new Chart("Learning rate", { format: words.rate, tick: brief }),
-      speed: new Chart("Tokens per second", { format: words.count, tick: words.round }),
+      speed: new Chart("Speed", { format: words.count, tick: words.round }),
       norm: new Chart("Gradient norm", { format: axis, tick: axis }),
     };
     byId("charts").append(...Object.values(this.charts).map((chart) => chart.element));
@@ -181,7 +181,7 @@ export class RunView {
     );
     this.charts.sources.show(bySource(evaluations, evaluated.x), { ...view, log });
     this.charts.rate.show([{ name: "rate", colour: 3, x, y: steps.learning_rate }], { ...view, zero: true });
-    this.charts.speed.show([{ name: "tokens/s", colour: 4, ...soft("tokens_per_second") }], { ...view, zero: true });
+    this.charts.speed.show([{ name: `${this.#run.unit}/s`, colour: 4, ...soft("tokens_per_second") }], { ...view, zero: true });
     this.charts.norm.show([{ name: "norm", colour: 6, ...soft("gradient_norm") }], { ...view, zero: true });
   }
 }
@@ -252,7 +252,11 @@ function tiles(run, curves) {
   return [
     ["Training loss", run.step && run.train_loss === null ? "NaN" : words.loss(run.train_loss ?? NaN)],
     ["Validation loss", words.loss(run.validation_loss ?? NaN), best],
-    ["Tokens per second", live ? words.count(run.tokens_per_second ?? NaN) : ""],
+    ["Validation accuracy", run.accuracy === null ? "" : `${(100 * run.accuracy).toFixed(2)}%`],
+    [
+      run.unit === "images" ? "Images per second" : "Tokens per second",
+      live ? words.count(run.tokens_per_second ?? NaN) : "",
+    ],
     ["Learning rate", words.rate(rates.at(-1) ?? NaN)],
     ["Epoch", run.epoch ? run.epoch.toFixed(2) : ""],
     ["Running for", run.elapsed_seconds ? words.duration(run.elapsed_seconds) : ""],
