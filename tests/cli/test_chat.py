@@ -329,6 +329,7 @@ class Terminal:
 
     def __init__(self, *arguments: str, term: str) -> None:
         self.master, slave = pty.openpty()
+        self.name = os.ttyname(slave)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
         self.process = subprocess.Popen(
             [sys.executable, "-c", CHILD, "chat", *arguments, "--device", "cpu"],
@@ -434,6 +435,22 @@ def test_a_chat_on_a_terminal(terminal: Any, term: str, tmp_path: Path) -> None:
     if term != "dumb":
         assert "+Hello\n" in history.read_text(encoding="utf-8")
         assert history.stat().st_mode & 0o777 == 0o600
+
+
+def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was(terminal: Any) -> None:
+    chat = terminal(term="xterm")
+    shell = os.open(chat.name, os.O_RDWR | os.O_NOCTTY)  # as a shell would hold it
+    try:
+        before = termios.tcgetattr(shell)
+        chat.wait_for_prompt()
+        while termios.tcgetattr(shell) == before:
+            time.sleep(0.01)
+        chat.process.terminate()
+        chat.wait_for("\x1b[?2004l")
+        assert chat.process.wait(60) == 128 + signal.SIGTERM
+        assert termios.tcgetattr(shell) == before
+    finally:
+        os.close(shell)
 
 
 @pytest.mark.parametrize("answering", [False, True])

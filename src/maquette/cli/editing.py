@@ -1,6 +1,7 @@
 """Where a person types: a line editor with history, or plain lines where there can't be one."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -48,7 +49,20 @@ def typed_messages(commands: Sequence[str]) -> Callable[[], str]:
         enable_history_search=True,
         output=output,
     )
-    return session.prompt
+
+    def ask() -> str:
+        before = signal.signal(signal.SIGTERM, _leave)
+        try:
+            return session.prompt()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    return ask
+
+
+def _leave(number: int, _frame: object) -> None:
+    """End by an exception, so that the editor leaves the terminal as it found it."""
+    raise SystemExit(128 + number)
 
 
 def _keys() -> "KeyBindings":
