@@ -3,12 +3,18 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from tests.serving.live import TOKEN, Live, running
+from tests.serving.live import TOKEN, Live, LiveClassifier, running, running_classifier
 
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Live]:
     with running() as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def classifying() -> Iterator[LiveClassifier]:
+    with running_classifier() as live:
         yield live
 
 

@@ -1,6 +1,7 @@
 """A server of a tiny untrained model on a real socket, in a thread."""
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,19 +10,29 @@ from dataclasses import dataclass
 import httpx2
 import torch
 
+from maquette.blueprint.blueprint import ImageBlueprint
+from maquette.blueprint.resolve_images import resolve_images
+from maquette.facts import ImageFacts, ImageSplitFacts
+from maquette.models.convnext import ConvNeXt
 from maquette.models.gpt import GPT
 from maquette.runs.store import Store
-from maquette.serving.app import Served, create_app
+from maquette.serving.app import create_app
+from maquette.serving.classifier import Classifier
 from maquette.serving.engine import Engine
-from maquette.serving.limits import Limits
+from maquette.serving.limits import IMAGE_LIMITS, Limits
 from maquette.serving.security import Access
+from maquette.serving.served import AnyServed, Served, ServedClassifier
 from maquette.serving.server import Server, listen
 from maquette.tokenizers.bytes import BytesTokenizer
 from tests.models.small import LLAMA, small_model
+from tests.models.small_images import TINY, small_convnext
+from tests.trained_images import shapes_spec
 
 TOKEN = "a-token-for-the-tests"
 MODEL = "tiny-model"
+CREATED = 1_700_000_000
 CONTEXT = 128
+CLASSES = ("circle", "square", "star", "<b>moon</b>", "a wave")
 NO_RUNS = Store("/nowhere")
 
 
@@ -40,6 +51,22 @@ class Live:
     def wait_idle(self, seconds: float = 20) -> bool:
         """Whether nothing is being written or waits, at the latest after so long."""
         return eventually(lambda: not self.engine.active and not self.engine.waiting, seconds)
+
+
+@dataclass(frozen=True)
+class LiveClassifier:
+    """A running server of a classifier."""
+
+    address: str
+    port: int
+    classifier: Classifier
+    model: ConvNeXt
+    server: Server
+    limits: Limits
+
+    def wait_idle(self, seconds: float = 20) -> bool:
+        """Whether no image waits, at the latest after so long."""
+        return eventually(lambda: not self.classifier.unfinished, seconds)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
@@ -64,6 +91,15 @@ def byte_model(context: int = CONTEXT) -> GPT:
     return model
 
 
+def image_blueprint(classes: tuple[str, ...] = CLASSES) -> ImageBlueprint:
+    """What belongs to `small_convnext()`, and to nothing that was trained."""
+    split = ImageSplitFacts(100 * len(classes), (100,) * len(classes), 0)
+    splits = {"train": split, "validation": split, "test": split}
+    facts = ImageFacts(classes, TINY.image_size, (0.5,) * 3, (0.25,) * 3, splits)
+    blueprint = resolve_images(shapes_spec(), facts)
+    return dataclasses.replace(blueprint, shape=TINY)
+
+
 @contextlib.contextmanager
 def running(
     *,
@@ -78,34 +114,60 @@ def running(
     model = model or byte_model()
     store = store or NO_RUNS
     engine = Engine(model, slots=limits.slots, queue=limits.queue)
-    bound = listen("127.0.0.1", 0)
-    port = bound.getsockname()[1]
     served = Served(
         MODEL,
-        1_700_000_000,
+        CREATED,
         engine,
         BytesTokenizer(),
         limits,
-        store or NO_RUNS,
+        store,
         reads_dialogues=reads_dialogues,
     )
+    with _in_thread(served, token) as (port, server):
+        yield Live(address(port), port, engine, model, server, limits, store)
+
+
+@contextlib.contextmanager
+def running_classifier(
+    *,
+    limits: Limits = IMAGE_LIMITS,
+    token: str | None = TOKEN,
+    model: ConvNeXt | None = None,
+    classes: tuple[str, ...] = CLASSES,
+) -> Iterator[LiveClassifier]:
+    """The same of an image classifier."""
+    model = model or small_convnext()
+    classifier = Classifier(model, image_blueprint(classes), queue=limits.queue)
+    served = ServedClassifier(MODEL, CREATED, classifier, limits, NO_RUNS)
+    with _in_thread(served, token) as (port, server):
+        yield LiveClassifier(address(port), port, classifier, model, server, limits)
+
+
+@contextlib.contextmanager
+def _in_thread(served: AnyServed, token: str | None) -> Iterator[tuple[int, Server]]:
+    bound = listen("127.0.0.1", 0)
+    port = bound.getsockname()[1]
     ready = threading.Event()
     app = create_app(served, Access("127.0.0.1", port, token))
-    server = Server(app, limits, ready.set)
+    server = Server(app, served.limits, ready.set)
     thread = threading.Thread(target=lambda: server.run(sockets=[bound]))
     thread.start()
     try:
         assert ready.wait(20)
-        yield Live(f"http://127.0.0.1:{port}", port, engine, model, server, limits, store)
+        yield port, server
     finally:
         server.should_exit = True
         thread.join(20)
         bound.close()
         assert not thread.is_alive()
-        assert not engine.alive
+        assert not served.engine.alive
 
 
-def http(live: Live, token: str | None = TOKEN) -> httpx2.Client:
+def address(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def http(live: Live | LiveClassifier, token: str | None = TOKEN) -> httpx2.Client:
     """A plain client with the token."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     return httpx2.Client(base_url=live.address, headers=headers, timeout=20)

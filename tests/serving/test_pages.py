@@ -9,12 +9,13 @@ import pytest
 
 from maquette.generation.chat import Settings
 from maquette.serving.limits import Limits
-from maquette.serving.pages import PAGES, STATIC, TYPES, read
+from maquette.serving.pages import HOMES, PAGES, STATIC, TYPES, read
 from maquette.serving.wire import ChatRequest
-from tests.serving.live import MODEL, Live, byte_model, http, running
+from tests.serving.live import MODEL, Live, LiveClassifier, byte_model, http, running
 
 FOLDER = files("maquette.serving") / "page"
-TEXTS = {name: read(name).decode() for name in (*PAGES.values(), *STATIC)}
+HTML = (*HOMES, *PAGES.values())
+TEXTS = {name: read(name).decode() for name in (*HTML, *STATIC)}
 SCRIPTS = [name for name in STATIC if name.endswith(".js")]
 FIELDS = {"temperature", "top_p", "min_p", "top_k", "repetition_penalty", "max_tokens", "seed"}
 
@@ -24,12 +25,17 @@ def test_every_file_is_served_and_no_other() -> None:
     assert list(STATIC) == sorted(STATIC)
 
 
-def test_files_have_their_types_and_need_the_token(live: Live) -> None:
-    with http(live) as client, httpx2.Client(base_url=live.address) as stranger:
-        for address, name in PAGES.items():
+@pytest.mark.parametrize("home", HOMES)
+def test_files_have_their_types_and_need_the_token(
+    live: Live, classifying: LiveClassifier, home: str
+) -> None:
+    server = live if home == "index.html" else classifying
+    with http(server) as client, httpx2.Client(base_url=server.address) as stranger:
+        for address, name in {"/": home, **PAGES}.items():
             answer = client.get(address)
             assert answer.headers["content-type"] == "text/html; charset=utf-8"
-            assert answer.text == TEXTS[name]
+            assert answer.text == TEXTS[name].replace("{home}", HOMES[home])
+            assert f">{HOMES[home]}</a>" in answer.text
             assert stranger.get(address).status_code == 401
         for name in STATIC:
             answer = client.get(f"/static/{name}")
@@ -91,7 +97,7 @@ class Elements(HTMLParser):
         self.found.append((tag, {key: value or "" for key, value in attrs}))
 
 
-@pytest.mark.parametrize("name", PAGES.values())
+@pytest.mark.parametrize("name", HTML)
 def test_pages_have_nothing_inline_and_nothing_from_elsewhere(name: str) -> None:
     for tag, attributes in Elements(TEXTS[name]).found:
         assert tag != "style"
@@ -106,8 +112,9 @@ def test_pages_have_nothing_inline_and_nothing_from_elsewhere(name: str) -> None
                     assert value.removeprefix("/static/") in STATIC
 
 
-def test_every_field_is_labelled_and_every_id_is_there_once() -> None:
-    found = Elements(TEXTS["index.html"]).found
+@pytest.mark.parametrize("name", HOMES)
+def test_every_field_is_labelled_and_every_id_is_there_once(name: str) -> None:
+    found = Elements(TEXTS[name]).found
     ids = [attributes["id"] for _, attributes in found if "id" in attributes]
     assert len(ids) == len(set(ids))
     labels = {attributes["for"] for tag, attributes in found if tag == "label"}

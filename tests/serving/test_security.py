@@ -7,29 +7,44 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from maquette.serving.app import Served, _routes
+from maquette.serving.app import _routes
+from maquette.serving.classifier import Classifier
 from maquette.serving.engine import Engine
 from maquette.serving.limits import Limits
 from maquette.serving.metrics import Metrics
 from maquette.serving.security import Access, is_loopback
+from maquette.serving.served import AnyServed, Served, ServedClassifier
 from maquette.tokenizers.bytes import BytesTokenizer
-from tests.serving.live import MODEL, TOKEN, Live, byte_model, http, running
+from tests.models.small_images import small_convnext
+from tests.serving.live import (
+    MODEL,
+    TOKEN,
+    Live,
+    LiveClassifier,
+    byte_model,
+    eventually,
+    http,
+    image_blueprint,
+    running,
+)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 ASK = {"model": MODEL, "prompt": "a", "max_tokens": 1}
 
 
-def routes() -> list[str]:
+def routes(served: AnyServed) -> set[str]:
     """Read from the application, so that one added later is tested too."""
-    engine = Engine(byte_model(), slots=1, queue=1)
-    api = _routes(Served(MODEL, 0, engine, BytesTokenizer()), Metrics(engine))
+    api = _routes(served, Metrics(served.engine))
     paths = {re.sub(r"\{\w+\}", MODEL, str(getattr(route, "path", ""))) for route in api.routes}
     assert {"/", "/health", "/metrics", "/v1/models", "/v1/chat/completions"} <= paths
     assert {"/runs", "/static/" + MODEL, "/api/runs", f"/api/runs/{MODEL}/metrics"} <= paths
-    return sorted(paths | {"/nowhere"})
+    assert "/v1/classify" in paths
+    return paths | {"/nowhere"}
 
 
-ROUTES = routes()
+ENGINE = Engine(byte_model(), slots=1, queue=1)
+CLASSIFIER = Classifier(small_convnext(), image_blueprint(), queue=1)
+ROUTES = sorted(routes(Served(MODEL, 0, ENGINE, BytesTokenizer())))
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +58,21 @@ def stranger(live: Live) -> Iterator[httpx2.Client]:
 def test_every_route_and_method_is_guarded(
     live: Live, stranger: httpx2.Client, path: str, method: str
 ) -> None:
+    check_guarded(live, stranger, path, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_route_of_a_classifier_is_guarded(classifying: LiveClassifier, method: str) -> None:
+    assert routes(ServedClassifier(MODEL, 0, CLASSIFIER)) == set(ROUTES)
+    with httpx2.Client(base_url=classifying.address, timeout=20) as stranger:
+        for path in ("/", "/v1/classify", "/v1/models", "/v1/completions", "/static/classify.js"):
+            check_guarded(classifying, stranger, path, method)
+
+
+def check_guarded(
+    live: Live | LiveClassifier, stranger: httpx2.Client, path: str, method: str
+) -> None:
+    """Whether a route answers only who may come in."""
     right = {"authorization": f"Bearer {TOKEN}"}
     here = f"127.0.0.1:{live.port}"
     for headers, status in (
@@ -169,6 +199,30 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(live: Live) -> No
         assert answer.status_code == 413
     head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{live.port}\r\nAuthorization: Bearer {TOKEN}\r\n"
     assert " 413 " in raw(live, f"{head}Content-Length: {10**15}\r\n\r\n")
+
+
+def test_all_bodies_together_are_bounded() -> None:
+    """Else so many connections could fill the memory."""
+    limits = Limits(body_bytes=1000, bodies_bytes=2000)
+    with running(limits=limits) as live, http(live) as client:
+        head = (
+            f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1:{live.port}\r\n"
+            f"Authorization: Bearer {TOKEN}\r\nContent-Length: 1000\r\n\r\n"
+        )
+
+        def full() -> bool:
+            answer = client.post("/v1/completions", content=b" " * 400)
+            return answer.status_code == 429 and answer.headers["retry-after"] == "1"
+
+        halves = [socket.create_connection(("127.0.0.1", live.port), timeout=20) for _ in range(2)]
+        for half in halves:
+            half.sendall(head.encode() + b" " * 900)
+        assert eventually(full)
+        for half in halves:
+            half.close()
+        assert eventually(lambda: client.post("/v1/completions", json=ASK).status_code == 200)
+        for _ in range(9):  # an answer gives back what its request took
+            assert client.post("/v1/completions", content=b" " * 900).status_code == 400
 
 
 def test_a_body_that_does_not_come_is_not_waited_for() -> None:

@@ -1,4 +1,4 @@
-"""serve: a run's model behind an API like OpenAI's."""
+"""serve: a run's model behind a page and an API."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ from maquette.cli.writing import Which, find_checkpoint
 
 if TYPE_CHECKING:
     from maquette.runs.store import Checkpoint, Run, Store
-    from maquette.serving.app import Served
+    from maquette.serving.served import AnyServed
 
 TOKEN_LENGTH = (16, 256)
 
@@ -37,7 +37,11 @@ def serve(
     device: Device = "auto",
     runs_dir: RunsDir = None,
 ) -> None:
-    """Serve a run's model: an API like OpenAI's, for this machine only unless you say otherwise."""
+    """Serve a run's model, for this machine only unless you say otherwise.
+
+    A language model gets a page to chat on and an API like OpenAI's; a classifier a page to drop
+    pictures on, and an API.
+    """
     _check_extra()
     secret = _token(host, token, no_auth)
     from maquette.serving.security import Access
@@ -106,25 +110,26 @@ def _token(host: str, token: str | None, no_auth: bool) -> str | None:
     return token or secrets.token_urlsafe(24)
 
 
-def _load(store: "Store", run: "Run", saved: "Checkpoint", device: str) -> "Served":
+def _load(store: "Store", run: "Run", saved: "Checkpoint", device: str) -> "AnyServed":
+    from maquette.blueprint.blueprint import ImageBlueprint
     from maquette.cli.chat import has_dialogues
-    from maquette.loading import load_checkpoint_model
-    from maquette.serving.app import Served
+    from maquette.loading import load_checkpoint_model, load_classifier
+    from maquette.reading import read_blueprint
+    from maquette.serving.classifier import Classifier
     from maquette.serving.engine import Engine
-    from maquette.serving.limits import Limits
+    from maquette.serving.limits import IMAGE_LIMITS, Limits
+    from maquette.serving.served import Served, ServedClassifier
 
+    created = int(run.meta.created_at)
+    if isinstance(read_blueprint(run), ImageBlueprint):
+        limits = IMAGE_LIMITS
+        classifier = Classifier(*load_classifier(run, saved, device=device), queue=limits.queue)
+        return ServedClassifier(run.id, created, classifier, limits, store)
     limits = Limits()
     model, tokenizer, _ = load_checkpoint_model(run, saved, device=device)
     engine = Engine(model, slots=limits.slots, queue=limits.queue)
-    return Served(
-        run.id,
-        int(run.meta.created_at),
-        engine,
-        tokenizer,
-        limits,
-        store,
-        reads_dialogues=has_dialogues(run.meta.spec),
-    )
+    dialogues = has_dialogues(run.meta.spec)
+    return Served(run.id, created, engine, tokenizer, limits, store, reads_dialogues=dialogues)
 
 
 def _url(host: str, port: int, token: str | None) -> str:

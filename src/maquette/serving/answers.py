@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from maquette.generation.batching import Chance, End
 from maquette.serving.engine import Delta, Engine, EngineClosedError, Job, QueueFullError
 from maquette.serving.forms import Form, Json
-from maquette.serving.wire import ApiError
+from maquette.serving.wire import ApiError, too_many_waiting
 
 T = TypeVar("T")
 
@@ -49,14 +49,7 @@ class Answer:
             job.deliver = deliver
         try:
             engine.submit(self._jobs)
-        except QueueFullError:
-            raise ApiError(
-                429,
-                "too many requests are waiting; try again in a moment",
-                code="rate_limit_exceeded",
-                kind="rate_limit_error",
-            ) from None
-        except EngineClosedError as error:
+        except (QueueFullError, EngineClosedError) as error:
             raise as_api_error(error) from None
 
     def cancel(self) -> None:
@@ -119,10 +112,8 @@ class Answer:
             try:
                 async with asyncio.timeout_at(deadline):
                     index, delta = await self._deltas.get()
-            except TimeoutError:
-                raise ApiError(
-                    503, "the answer took too long", code="timeout", kind="server_error"
-                ) from None
+            except TimeoutError as error:
+                raise as_api_error(error) from None
             if delta.error is not None:
                 raise as_api_error(delta.error)
             self._tokens += delta.tokens
@@ -131,7 +122,11 @@ class Answer:
 
 
 def as_api_error(error: Exception) -> ApiError:
-    """What a client is told of an error while decoding."""
+    """What a client is told of an error in the model's work, or of there being no answer."""
+    if isinstance(error, QueueFullError):
+        return too_many_waiting()
+    if isinstance(error, TimeoutError):
+        return ApiError(503, "the answer took too long", code="timeout", kind="server_error")
     if isinstance(error, EngineClosedError):
         return ApiError(503, "the server is ending", code="shutting_down", kind="server_error")
     if isinstance(error, FloatingPointError):

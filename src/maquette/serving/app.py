@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,46 +10,30 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
-from maquette.runs.store import Store
 from maquette.serving.answers import Answer, EventStream, answer_whole
-from maquette.serving.engine import Engine, Job
+from maquette.serving.classify import add_classify
+from maquette.serving.engine import Job
 from maquette.serving.forms import ChatForm, CompletionForm, Form
 from maquette.serving.jobs import chat_jobs, completion_jobs
-from maquette.serving.limits import Limits
 from maquette.serving.metrics import Metrics
 from maquette.serving.pages import add_pages
 from maquette.serving.runs import add_runs
 from maquette.serving.security import Access, App, Guard
+from maquette.serving.served import AnyServed, Served
 from maquette.serving.wire import ApiError, ChatRequest, CompletionRequest, Sampled, error_body
-from maquette.tokenizers.base import Tokenizer
 
 DROPPED = "maquette-dropped-messages"
 """The header that tells how many messages were left out of a chat."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What is served: `name` is the model's in the API, `created` in seconds since 1970."""
-
-    name: str
-    created: int
-    engine: Engine
-    tokenizer: Tokenizer
-    limits: Limits = field(default_factory=Limits)
-    store: Store = field(default_factory=Store)
-    """The runs that the page of runs shows."""
-    reads_dialogues: bool = True
-    """Whether the model has read any, so that it answers and doesn't just go on."""
-
-
-def create_app(served: Served, access: Access) -> App:
+def create_app(served: AnyServed, access: Access) -> App:
     """The whole server as an ASGI application; it starts and ends the engine."""
     metrics = Metrics(served.engine)
     api = _routes(served, metrics)
     return Guard(api, access=access, limits=served.limits, count=metrics.count)
 
 
-def _routes(served: Served, metrics: Metrics) -> FastAPI:
+def _routes(served: AnyServed, metrics: Metrics) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         served.engine.start()
@@ -64,9 +47,19 @@ def _routes(served: Served, metrics: Metrics) -> FastAPI:
         title="maquette", docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False
     )
     _add_errors(api)
-    _add_openai(api, served)
+    _add_models(api, served)
+    if isinstance(served, Served):
+        _add_openai(api, served)
+        _refuse(api, "/v1/classify", f"{served.name} writes text: it looks at no images")
+        home = "index.html"
+    else:
+        add_classify(api, served)
+        for path in ("/v1/chat/completions", "/v1/completions"):
+            why = "it writes no text; POST /v1/classify takes an image"
+            _refuse(api, path, f"{served.name} tells images apart: {why}")
+        home = "classify.html"
     add_runs(api, served.store)
-    add_pages(api)
+    add_pages(api, home)
 
     @api.get("/health")
     async def health() -> Response:
@@ -82,27 +75,29 @@ def _routes(served: Served, metrics: Metrics) -> FastAPI:
     return api
 
 
-def _add_openai(api: FastAPI, served: Served) -> None:
-    tokenizer, context, limits = served.tokenizer, served.engine.context, served.limits
-    model = {
-        "id": served.name,
-        "object": "model",
-        "created": served.created,
-        "owned_by": "maquette",
-        "context_length": context,
-        "reads_dialogues": served.reads_dialogues,
-    }
-
+def _add_models(api: FastAPI, served: AnyServed) -> None:
     @api.get("/v1/models")
     async def models() -> dict[str, Any]:
         """The one model that is served."""
-        return {"object": "list", "data": [model]}
+        return {"object": "list", "data": [served.model]}
 
     @api.get("/v1/models/{name}")
     async def one_model(name: str) -> dict[str, Any]:
         """The model by name."""
         _check_model(name, served)
-        return model
+        return served.model
+
+
+def _refuse(api: FastAPI, path: str, message: str) -> None:
+    """Tell that a route is for models of another task."""
+
+    @api.post(path, include_in_schema=False)
+    async def refuse() -> None:
+        raise ApiError(404, message, code="wrong_task")
+
+
+def _add_openai(api: FastAPI, served: Served) -> None:
+    tokenizer, context, limits = served.tokenizer, served.engine.context, served.limits
 
     @api.post("/v1/chat/completions", response_model=None)
     async def chat(request: Request, body: ChatRequest) -> Response:
@@ -134,7 +129,7 @@ async def _answer(
     return await answer_whole(answer, request.receive)
 
 
-def _check_model(name: str, served: Served) -> None:
+def _check_model(name: str, served: AnyServed) -> None:
     if name != served.name:
         raise ApiError(
             404,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from maquette.generation.batching import BatchDecoder, Chance, End, Request, Stream, Written
 from maquette.generation.text import TextStream
 from maquette.models.gpt import GPT
+from maquette.serving.metrics import Figure
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +138,22 @@ class Engine:
                 raise QueueFullError
             self._waiting.extend(jobs)
             self._wake.notify()
+
+    def figures(self) -> list[Figure]:
+        """What it has done, for Prometheus."""
+        counts = self.counts
+        return [
+            Figure("generated_tokens_total", "counter", "Tokens written.", counts.tokens),
+            Figure("prompt_tokens_total", "counter", "Tokens of prompts.", counts.prompt_tokens),
+            Figure("finished_total", "counter", "Choices written to their end.", counts.finished),
+            Figure("failed_total", "counter", "Choices that ended in an error.", counts.failed),
+            Figure("cancelled_total", "counter", "Choices nobody waited for.", counts.cancelled),
+            Figure("refused_total", "counter", "Requests there was no room for.", counts.refused),
+            Figure("steps_total", "counter", "Steps of the decoder.", counts.steps),
+            Figure("step_seconds_total", "counter", "Time in these steps.", counts.step_seconds),
+            Figure("active_choices", "gauge", "Choices being written.", self.active),
+            Figure("waiting_choices", "gauge", "Choices waiting for a slot.", self.waiting),
+        ]
 
     def _run(self) -> None:
         while self._next_round():

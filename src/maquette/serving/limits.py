@@ -8,6 +8,8 @@ class Limits:
     """Every bound of the server."""
 
     body_bytes: int = 1 << 20
+    bodies_bytes: int = 256 << 20
+    """Of all requests that aren't answered yet; whoever comes then is told 429."""
     characters: int = 200_000
     """Of a request's whole text, before it is tokenized."""
     messages: int = 512
@@ -21,7 +23,7 @@ class Limits:
     slots: int = 16
     """Choices that are written at once."""
     queue: int = 32
-    """Choices that wait for a slot; whoever comes then is told 429."""
+    """Choices, or images, that wait for their turn; whoever comes then is told 429."""
     body_seconds: float = 30.0
     """For a request's body to arrive."""
     answer_seconds: float = 600.0
@@ -29,3 +31,7 @@ class Limits:
     drain_seconds: int = 10
     """For answers to be finished after SIGTERM."""
     connections: int = 256
+
+
+IMAGE_LIMITS = Limits(body_bytes=20 << 20, answer_seconds=60.0)
+"""Where bodies are image files. How many pixels are too many, `data.image.decoding` says."""

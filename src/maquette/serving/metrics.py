@@ -2,18 +2,35 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 import psutil
 
-from maquette.serving.engine import Engine
-
 PATHS = frozenset(
     {"/", "/health", "/metrics", "/openapi.json", "/v1/models", "/v1/completions"}
-    | {"/v1/chat/completions", "/runs", "/api/runs"}
+    | {"/v1/chat/completions", "/v1/classify", "/runs", "/api/runs"}
     | {"/api/runs/{run_id}", "/api/runs/{run_id}/metrics"}
 )
 RUN = re.compile(r"^/api/runs/[^/]+")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Figure(NamedTuple):
+    """A number: its name, `counter` or `gauge`, and what it counts."""
+
+    name: str
+    kind: str
+    what: str
+    value: float
+
+
+class Engine(Protocol):
+    """Whatever works for the server, and counts what it does."""
+
+    def figures(self) -> Iterable[Figure]:
+        """What it has done so far."""
+        ...
 
 
 class Metrics:
@@ -32,7 +49,6 @@ class Metrics:
 
     def text(self) -> str:
         """All of it."""
-        engine, counts = self._engine, self._engine.counts
         lines = [
             "# HELP maquette_requests_total Answers.",
             "# TYPE maquette_requests_total counter",
@@ -40,19 +56,8 @@ class Metrics:
         for (method, path, status), number in sorted(self._requests.items()):
             labels = f'method="{method}",path="{path}",status="{status}"'
             lines.append(f"maquette_requests_total{{{labels}}} {number}")
-        for name, kind, what, value in (
-            ("generated_tokens_total", "counter", "Tokens written.", counts.tokens),
-            ("prompt_tokens_total", "counter", "Tokens read in prompts.", counts.prompt_tokens),
-            ("finished_total", "counter", "Choices written to their end.", counts.finished),
-            ("failed_total", "counter", "Choices that ended in an error.", counts.failed),
-            ("cancelled_total", "counter", "Choices nobody waited for.", counts.cancelled),
-            ("refused_total", "counter", "Requests the queue had no room for.", counts.refused),
-            ("steps_total", "counter", "Steps of the decoder.", counts.steps),
-            ("step_seconds_total", "counter", "Time in these steps.", counts.step_seconds),
-            ("active_choices", "gauge", "Choices being written.", engine.active),
-            ("waiting_choices", "gauge", "Choices waiting for a slot.", engine.waiting),
-            ("resident_bytes", "gauge", "Memory.", self._process.memory_info().rss),
-        ):
+        memory = Figure("resident_bytes", "gauge", "Memory.", self._process.memory_info().rss)
+        for name, kind, what, value in (*self._engine.figures(), memory):
             lines += [f"# HELP maquette_{name} {what}", f"# TYPE maquette_{name} {kind}"]
             lines.append(f"maquette_{name} {value}")
         return "\n".join(lines) + "\n"

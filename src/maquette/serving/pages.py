@@ -15,13 +15,18 @@ TYPES = {
     ".svg": "image/svg+xml",
 }
 
-# Address -> file.
-PAGES = {"/": "index.html", "/runs": "runs.html"}
+# What may be at /, by task, and what the other pages call it; there it is `{home}`.
+HOMES = {"index.html": "Chat", "classify.html": "Pictures"}
+# The others: address -> file.
+PAGES = {"/runs": "runs.html"}
 # The names under /static/. Nothing else is served, so no name can lead elsewhere.
 STATIC = (
     "api.js",
     "base.css",
     "chat.css",
+    "classify-picture.js",
+    "classify.css",
+    "classify.js",
     "dom.js",
     "exchange.js",
     "icon.svg",
@@ -50,11 +55,12 @@ STATIC = (
 )
 
 
-def add_pages(api: FastAPI) -> None:
-    """Serve the pages and what they are made of."""
+def add_pages(api: FastAPI, home: str) -> None:
+    """Serve the pages and what they are made of; `home` is the one at /."""
     static = {name: read(name) for name in STATIC}
-    for address, name in PAGES.items():
-        api.add_api_route(address, _page(read(name)), include_in_schema=False)
+    for address, name in {"/": home, **PAGES}.items():
+        content = read(name).replace(b"{home}", HOMES[home].encode())
+        api.add_api_route(address, _page(content), include_in_schema=False)
 
     @api.get("/static/{name}", include_in_schema=False)
     async def part(name: str) -> Response:

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from maquette.serving.limits import Limits
-from maquette.serving.wire import ApiError
+from maquette.serving.wire import ApiError, too_many_waiting
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -106,6 +106,7 @@ class Guard:
     ) -> None:
         """`count` is told method, path and status of every answer."""
         self._app, self._access, self._limits, self._count = app, access, limits, count
+        self._held = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -127,7 +128,10 @@ class Guard:
             return
         except ClientGoneError:
             return
-        await self._app(scope, _replay(body, receive), guarded)
+        try:
+            await self._app(scope, _replay(body, receive), guarded)
+        finally:
+            self._held -= len(body)
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         async def guarded(message: Message) -> None:
@@ -140,7 +144,7 @@ class Guard:
         return guarded
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body. Raises ApiError where it is too large or too slow."""
+        """The whole body, which is counted as held. Raises ApiError."""
         limit = self._limits.body_bytes
         too_large = ApiError(413, f"the body may have at most {limit} bytes", code="body_too_large")
         declared = _header(scope, b"content-length")
@@ -156,10 +160,16 @@ class Guard:
                         raise ClientGoneError
                     parts.append(message.get("body", b""))
                     size, more = size + len(parts[-1]), message.get("more_body", False)
+                    self._held += len(parts[-1])
                     if size > limit:
                         raise too_large
-        except TimeoutError:
-            raise ApiError(408, "the body did not arrive in time", code="timeout") from None
+                    if self._held > self._limits.bodies_bytes:
+                        raise too_many_waiting()
+        except BaseException as error:
+            self._held -= size
+            if isinstance(error, TimeoutError):
+                raise ApiError(408, "the body did not arrive in time", code="timeout") from None
+            raise
         return b"".join(parts)
 
 
@@ -244,7 +254,9 @@ async def _refuse(send: Send, error: ApiError) -> None:
     ]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if error.status in (408, 413):
+    if error.status == 429:
+        headers.append((b"retry-after", b"1"))
+    if error.status in (408, 413, 429):
         headers.append((b"connection", b"close"))  # the rest of the body is not wanted
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 import uvicorn
 
 from maquette.errors import MaquetteError
-from maquette.serving.app import Served, create_app
+from maquette.serving.app import create_app
 from maquette.serving.limits import Limits
 from maquette.serving.security import Access, App
+from maquette.serving.served import AnyServed
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -62,7 +63,7 @@ class Server(uvicorn.Server):
 
 
 def serve(
-    served: Served, access: Access, bound: socket.socket, *, ready: Callable[[], None]
+    served: AnyServed, access: Access, bound: socket.socket, *, ready: Callable[[], None]
 ) -> None:
     """Answer until SIGINT or SIGTERM; then finish answers for as long as the limits allow."""
     server = Server(create_app(served, access), served.limits, ready)

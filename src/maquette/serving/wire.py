@@ -47,6 +47,16 @@ def error_body(
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
+def too_many_waiting() -> ApiError:
+    """For whoever comes when there is no room."""
+    return ApiError(
+        429,
+        "too many requests are waiting; try again in a moment",
+        code="rate_limit_exceeded",
+        kind="rate_limit_error",
+    )
+
+
 class Wire(BaseModel):
     """Unknown fields are ignored, as OpenAI adds some every month."""
 

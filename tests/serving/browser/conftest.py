@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.serving.browser.scripted import ScriptedDecoder
-from tests.serving.live import TOKEN, Live, byte_model, running
+from tests.serving.live import TOKEN, Live, LiveClassifier, byte_model, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
@@ -91,7 +91,9 @@ def watched(context: "BrowserContext") -> Iterator["BrowserContext"]:
     assert wrong == []
 
 
-def opened(context: "BrowserContext", live: Live, path: str = "/") -> Iterator["Page"]:
+def opened(
+    context: "BrowserContext", live: Live | LiveClassifier, path: str = "/"
+) -> Iterator["Page"]:
     """A page, opened by the printed link first."""
     page = context.new_page()
     page.goto(f"{live.address}/?token={TOKEN}")

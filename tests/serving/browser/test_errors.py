@@ -37,7 +37,7 @@ def test_who_has_lost_the_cookie_is_told_to_open_the_link_again(chat: "Page", se
     ask(chat, "Before")
     chat.context.clear_cookies()
     say(chat, "After")
-    notice(chat, "Open the link that maquette serve printed again", "conversations stay here")
+    notice(chat, "Open the link that maquette serve printed again", "The conversations stay here")
     other = chat.context.new_page()
     other.goto(f"{served.address}/?token={TOKEN}")
     again(chat)

@@ -21,6 +21,8 @@ from maquette.augmentation import Crop, centre_box
 Pixels = NDArray[np.uint8]
 Encoded = bytes | tuple[str, int, int]
 """The bytes of an image file, or where they are: a path, an offset and a length (0: to the end)."""
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""No others are read: anybody may have made a file, and Pillow runs a program for some (EPS)."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,6 +42,14 @@ def shorter_side(encoded: Encoded) -> int:
     """Pixels of an image's shorter side, from its header alone. Raises BrokenError."""
     with _quiet(), _opened(encoded) as image:
         return min(image.size)
+
+
+def dimensions(encoded: Encoded) -> tuple[int, int]:
+    """Width and height as it is looked at, from its header alone. Raises BrokenError."""
+    with _quiet(), _opened(encoded) as image:
+        # A PNG without EXIF in its header would be decoded to look for some behind the pixels.
+        known = image.format != "PNG" or "exif" in image.info
+        return _upright(image, _turn(image) if known else None)
 
 
 def decode(encoded: Encoded, size: int, crop: Crop | None = None) -> Pixels:
@@ -77,7 +87,7 @@ def rgb(image: Image.Image) -> Image.Image:
 
 def _fitted(image: Image.Image, size: int, crop: Crop | None) -> Pixels:
     turn = _turn(image)
-    width, height = image.size if turn is None or turn < 5 else image.size[::-1]
+    width, height = _upright(image, turn)
     box = centre_box(width, height) if crop is None else crop.box(width, height)
     # A JPEG is decoded at a half, a quarter or an eighth where that is still large enough.
     scale = size / min(box[2] - box[0], box[3] - box[1])
@@ -94,6 +104,11 @@ def _fitted(image: Image.Image, size: int, crop: Crop | None) -> Pixels:
     return np.asarray(image)
 
 
+def _upright(image: Image.Image, turn: int | None) -> tuple[int, int]:
+    width, height = image.size
+    return (width, height) if turn is None or turn < 5 else (height, width)
+
+
 def _turn(image: Image.Image) -> int | None:
     try:
         turn = image.getexif().get(0x0112)
@@ -104,7 +119,7 @@ def _turn(image: Image.Image) -> int | None:
 
 def _opened(encoded: Encoded) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(_read(encoded)))
+        return Image.open(io.BytesIO(_read(encoded)), formats=FORMATS)
     except Exception as error:  # Pillow's readers raise whatever a bad file trips over
         raise BrokenError(_reason(error)) from error
 

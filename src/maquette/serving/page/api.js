@@ -12,12 +12,11 @@ export class Problem extends Error {
 
 const UNREACHABLE = "The server can't be reached. Is maquette serve still running?";
 const LOCKED_OUT =
-  "The server doesn't know this browser (any more). Open the link that maquette serve printed again;" +
-  " the conversations stay here.";
+  "The server doesn't know this browser (any more). Open the link that maquette serve printed again.";
 const BUSY = "The server is busy: too many requests are waiting. Try again in a moment.";
 const CUT = "The connection broke in the middle of the answer. What there is of it is kept.";
 
-/** The model that is served: `id`, `context_length`, `reads_dialogues`. Raises Problem. */
+/** The model that is served, as /v1/models tells it. Raises Problem. */
 export async function servedModel() {
   const response = await send("/v1/models", {});
   const { data } = await response.json();
@@ -34,6 +33,16 @@ export async function ask(body, signal) {
   });
   const dropped = Number(response.headers.get("maquette-dropped-messages") ?? 0);
   return [dropped, chunks(response.body)];
+}
+
+/** What an image file shows: `classes`, each `name` and `probability`. Raises Problem. */
+export async function classify(bytes, signal) {
+  const response = await send("/v1/classify", { method: "POST", body: bytes, signal });
+  try {
+    return await response.json();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Problem("unreachable", UNREACHABLE);
+  }
 }
 
 async function* chunks(stream) {
@@ -69,6 +78,7 @@ function problem(status, { code, message = `it answered ${status}` }) {
   if (status === 401) return new Problem("locked-out", LOCKED_OUT);
   if (status === 429) return new Problem("busy", BUSY);
   if (code === "context_length_exceeded") return new Problem("too-long", message);
+  if (code === "invalid_image") return new Problem("broken", `${message}.`);
   if (code === "shutting_down") return new Problem("unreachable", "The server is ending.");
   return new Problem("refused", `The server says: ${message}.`);
 }

@@ -158,7 +158,8 @@ function failed(problem, chat, asked) {
     const text = `Your message doesn't fit: ${problem.message}. Say it in fewer words, or shorten the system prompt.`;
     tell("failed", text, { wrong: true });
   } else {
-    tell("failed", problem.message, { wrong: true, actions: { "Try again": again } });
+    const kept = problem.kind === "locked-out" ? " The conversations stay here." : "";
+    tell("failed", problem.message + kept, { wrong: true, actions: { "Try again": again } });
   }
 }
 
