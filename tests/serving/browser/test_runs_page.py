@@ -125,6 +125,10 @@ def test_a_real_training_is_watched(
     assert f"{state.train_loss:.3f}" in number(page, "Training loss")
     assert f"{state.validation_loss:.3f}" in number(page, "Validation loss")
     assert f"best {state.best_loss:.3f} at step" in number(page, "Validation loss")
+    kept = page.locator(
+        "#facts > div", has=page.get_by_text("Checkpoints", exact=True)
+    ).inner_text()
+    assert re.findall(r"(\d+) \(best\)", kept) == [str(state.best_step)]
     assert "completed" in page.locator("#log").inner_text()
     text = sorted(run.samples_path.glob("*.txt"))[-1].read_text(errors="replace")
     assert page.locator("#samples pre").first.text_content() == text

@@ -274,7 +274,7 @@ function facts(run) {
   const { telemetry: t, checkpoints } = run;
   const part = (a, b) => (a === null ? "" : words.bytes(a) + (b === null ? "" : ` of ${words.bytes(b)}`));
   const percent = (value) => (value === null ? "" : `${value.toFixed(0)}%`);
-  const saved = checkpoints.slice(-6).map(({ step, best }) => `${words.whole(step)}${best ? " (best)" : ""}`);
+  const saved = checkpoints.slice(-6).map(({ step }) => `${words.whole(step)}${step === run.best_step ? " (best)" : ""}`);
   return [
     ["Begun", run.created_at ? words.clock(run.created_at) : ""],
     ["Command", run.command],
