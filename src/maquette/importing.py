@@ -23,6 +23,8 @@ from maquette.training.pretrained import ends_of, load_pretrained, read_weights,
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of each colour, as nearly all published weights expect."""
+IMAGE_SIZES = {4: 224, 2: 64, 1: 32}
+"""Pixels of a stem -> the size of images that it is made for."""
 
 
 def import_convnext(
@@ -33,24 +35,26 @@ def import_convnext(
     variant: Variant | None = None,
     name: str | None = None,
     classes: Sequence[str] | None = None,
-    image_size: int = 224,
+    image_size: int | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
     command: Sequence[str] = (),
 ) -> Run:
     """Make a completed run of no steps, whose one checkpoint has the weights in a file.
 
-    Layout and variant are found from the weights unless they are given, the classes are numbered.
-    Nothing is made unless every weight fits. Raises CheckpointError, DataError, UsageError.
+    Layout and variant are found from the weights unless they are given, the classes are numbered,
+    and the size of images is IMAGE_SIZES'. Nothing is made unless every weight fits. Raises
+    CheckpointError, DataError, UsageError.
     """
     weights = read_weights(file)
+    count, stem_stride = ends_of(weights, source=str(file))
     known = variant or variant_of(weights)
     if known is None:
         raise CheckpointError(
             f"{file} holds no ConvNeXt of a known variant",
             hint="--variant NAME tells what doesn't fit",
         )
-    count, stem_stride = ends_of(weights, source=str(file))
+    image_size = image_size or IMAGE_SIZES[stem_stride]
     if classes is not None and len(classes) != count:
         raise DataError(
             f"{len(classes):,} classes have names, and {file} tells {count:,} apart",

@@ -36,8 +36,14 @@ def import_(
         ),
     ] = None,
     image_size: Annotated[
-        int, typer.Option(min=8, max=4096, help="Pixels a side that images are brought to.")
-    ] = 224,
+        int | None,
+        typer.Option(
+            min=8,
+            max=4096,
+            help="Pixels a side that images are brought to.",
+            show_default="224; 64 or 32 for a stem of 2 pixels or 1",
+        ),
+    ] = None,
     mean: Annotated[
         str | None,
         typer.Option(
