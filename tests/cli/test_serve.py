@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import socket
@@ -10,7 +11,9 @@ import pytest
 
 from maquette.cli import main
 from maquette.runs.store import Run
+from tests.data.image.making import file_bytes, picture
 from tests.trained import trained_run
+from tests.trained_images import trained_classifier
 
 Captured = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[2]
@@ -69,17 +72,21 @@ def test_without_the_extra_it_says_what_to_install(
     assert "pip install 'maquette[serve]'" in err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_it_prints_a_link_that_opens_and_ends_on_a_signal(
-    run: Run, number: signal.Signals, code: int
-) -> None:
-    process = subprocess.Popen(
+def serving(run: Run) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, "-m", "maquette", "serve", run.id, "--port", "0", "--device", "cpu"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_it_prints_a_link_that_opens_and_ends_on_a_signal(
+    run: Run, number: signal.Signals, code: int
+) -> None:
+    process = serving(run)
     try:
         assert process.stdout is not None
         link = process.stdout.readline().strip()
@@ -96,6 +103,39 @@ def test_it_prints_a_link_that_opens_and_ends_on_a_signal(
         assert (process.returncode, out) == (code, "")
         assert f"serving {run.id}, step 2" in err
         assert "Traceback" not in err
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_an_image_run_says_what_the_command_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MAQUETTE_RUNS", raising=False)
+    run = trained_classifier(tmp_path)
+    file = tmp_path / "one.jpg"
+    file.write_bytes(file_bytes(picture(1, 50, 40), "jpeg"))
+    assert main(["classify", run.id, str(file), "--json", "--device", "cpu"]) == 0
+    (told,) = json.loads(capfd.readouterr().out)
+    process = serving(run)
+    try:
+        assert process.stdout is not None
+        address, _, token = process.stdout.readline().strip().partition("/?token=")
+        headers = {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{address}/v1/classify", file.read_bytes(), headers)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            found = json.load(answer)
+        assert found["model"] == run.id
+        said = {one["name"]: one["probability"] for one in found["classes"]}
+        assert said == pytest.approx({one["class"]: one["probability"] for one in told["classes"]})
+        request = urllib.request.Request(f"{address}/", headers=headers)
+        with urllib.request.urlopen(request, timeout=20) as page:
+            assert "What is in the picture?" in page.read().decode()
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (0, "")
+        assert f"serving {run.id}, step 2" in err
     finally:
         process.kill()
         process.communicate()

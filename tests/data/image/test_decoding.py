@@ -6,7 +6,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from maquette.augmentation import Crop
-from maquette.data.image.decoding import BrokenError, decode, decode_all, fit, shorter_side
+from maquette.data.image.decoding import (
+    BrokenError,
+    decode,
+    decode_all,
+    dimensions,
+    fit,
+    shorter_side,
+)
 from tests.data.image.making import Pixels, file_bytes, picture, save
 
 S = 16
@@ -63,12 +70,13 @@ def test_cmyk_jpeg() -> None:
     assert close(decode(file_bytes(cmyk, "jpeg", quality=95), S), (255, 0, 0), within=3)
 
 
+@pytest.mark.parametrize("kind", ["png", "tiff"])
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_exif_turns_the_picture(turn: int) -> None:
+def test_exif_turns_the_picture(turn: int, kind: str) -> None:
     image = Image.fromarray(picture(5, 24, S))
     exif = Image.Exif()
     exif[0x0112] = turn
-    data = file_bytes(image, "png", exif=exif)
+    data = file_bytes(image, kind, exif=exif)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     expected = ImageOps.fit(upright, (S, S), Image.Resampling.BICUBIC)
     assert close(decode(data, S), np.asarray(expected), within=2)
@@ -124,6 +132,7 @@ def test_an_animation_shows_its_first_picture() -> None:
     [
         (b"", "is no image"),
         (b"hello, world", "is no image"),
+        (file_bytes(picture(0), "eps"), "is no image"),  # to read it, Pillow would start a program
         (file_bytes(picture(0, 64, 64), "jpeg")[:500], "(?i)truncated"),
         (file_bytes(picture(0, 64, 64))[:300], "truncated"),
         (file_bytes(picture(0))[:20], "can't be read|no image"),
@@ -132,6 +141,14 @@ def test_an_animation_shows_its_first_picture() -> None:
 def test_broken_images_say_why(data: bytes, why: str) -> None:
     with pytest.raises(BrokenError, match=why):
         decode(data, S)
+
+
+def test_dimensions_are_those_that_one_sees() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for kind in ("jpeg", "png", "webp", "tiff"):
+        assert dimensions(file_bytes(picture(0, 30, 20), kind)) == (30, 20)
+        assert dimensions(file_bytes(picture(0, 30, 20), kind, exif=exif)) == (20, 30)
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:

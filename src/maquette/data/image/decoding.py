@@ -110,6 +110,8 @@ def _upright(image: Image.Image, turn: int | None) -> tuple[int, int]:
 
 
 def _turn(image: Image.Image) -> int | None:
+    if image.format == "TIFF":  # Pillow turns these by itself, and tells their size as turned
+        return None
     try:
         turn = image.getexif().get(0x0112)
     except Exception:  # damaged EXIF says nothing of the picture
