@@ -174,7 +174,9 @@ def test_broken_weights_are_told() -> None:
         assert "weights are broken" in answer.json()["error"]["message"]
 
 
-def test_ending_lets_short_answers_finish_and_cuts_long_ones() -> None:
+def test_ending_lets_short_answers_finish_and_cuts_long_ones(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with running(limits=Limits(drain_seconds=1)) as live:
         found: dict[str, bytes] = {}
 
@@ -200,6 +202,8 @@ def test_ending_lets_short_answers_finish_and_cuts_long_ones() -> None:
         assert b"[DONE]" in found["short"]
         assert b"[DONE]" not in found["long"]
         assert eventually(lambda: not live.engine.alive)
+    assert "Cancel 1 running task" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_health_and_metrics_tell_what_happens(live: Live) -> None:

@@ -130,6 +130,10 @@ class Guard:
             return
         try:
             await self._app(scope, _replay(body, receive), guarded)
+        except asyncio.CancelledError:
+            # uvicorn cuts what isn't finished in time at its end, and says so; a traceback of
+            # each of them would say no more. It closes the connection.
+            return
         finally:
             self._held -= len(body)
 
