@@ -172,6 +172,17 @@ def test_what_is_too_large_is_not_sent(page: "Page") -> None:
     assert sent == []
 
 
+def test_of_very_many_the_first_are_taken_and_the_newest_kept(page: "Page") -> None:
+    page.route(API, lambda _: None)  # no answer: what is counted here is what is shown
+    take(page, "drop", *(f"{i}.png" for i in range(120)))
+    expect(page.get_by_role("alert")).to_have_text("Only the first 100 of 120 files were taken.")
+    expect(page.locator("#seen-title")).to_have_text("100 pictures")
+    choose(page, "late.png")
+    expect(page.locator("#seen-title")).to_have_text("100 pictures")
+    names = page.locator(".picture h3").all_inner_texts()
+    assert names == ["late.png", *(f"{i}.png" for i in range(99))]
+
+
 @pytest.mark.parametrize("how", ["drop", "paste"])
 def test_what_holds_no_file_is_told(page: "Page", how: str) -> None:
     take(page, how)

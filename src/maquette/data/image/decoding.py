@@ -74,7 +74,7 @@ def fit(pixels: Pixels, size: int, crop: Crop | None = None) -> Pixels:
 def rgb(image: Image.Image) -> Image.Image:
     """Any mode as 8-bit RGB, what is transparent laid on white."""
     if image.mode.startswith("I;16") or image.mode == "I":  # Pillow would cut, not scale
-        values = np.asarray(image).astype(np.int64)
+        values = np.asarray(image)
         return Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         if image.mode == "La":

@@ -27,7 +27,6 @@ export class Picture {
       make("div", { className: "told" }, heading, this.said),
       iconButton("close", `Remove ${this.name}`, () => remove(this)),
     );
-    this.#draw();
   }
 
   /** What the model said: classes, the likeliest first. */
@@ -58,7 +57,7 @@ export class Picture {
   }
 
   /** What the model looks at, the middle square; nothing where the browser can't read the file. */
-  async #draw() {
+  async draw() {
     let bitmap;
     try {
       bitmap = await createImageBitmap(this.file);

@@ -68,6 +68,7 @@ async function work() {
 /** Look at one; returns what came of it in words, null where nobody wants it any more. */
 async function look(picture) {
   const { file, stop } = picture;
+  const drawn = picture.draw(); // also one after another: large photos take a lot of memory
   try {
     const most = model?.max_image_bytes ?? Infinity;
     if (file.size > most) throw new Problem("broken", `The file is larger than ${most / 2 ** 20} MiB.`);
@@ -83,6 +84,8 @@ async function look(picture) {
     const message = error.message[0].toUpperCase() + error.message.slice(1);
     picture.fail(message, error.kind !== "broken");
     return message;
+  } finally {
+    await drawn;
   }
 }
 
