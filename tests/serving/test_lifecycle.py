@@ -145,6 +145,71 @@ def test_a_client_that_reads_nothing_is_given_up() -> None:
         sock.close()
 
 
+def connect(live: Live) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", live.port), timeout=20)
+
+
+def closed(sock: socket.socket) -> bool:
+    """Whether the server closes the connection, without a word, in time."""
+    with sock:
+        try:
+            return sock.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+def read_until(sock: socket.socket, end: bytes) -> bytes:
+    answer = b""
+    while not answer.endswith(end):
+        part = sock.recv(65536)
+        assert part
+        answer += part
+    return answer
+
+
+def test_who_sends_no_headers_is_closed_and_the_others_are_served() -> None:
+    limits = Limits(header_seconds=0.2, connections=8)
+    with running(limits=limits) as live:
+        silent = [connect(live) for _ in range(12)]
+        assert eventually(lambda: len(live.server.server_state.connections) >= 8)
+        assert all(closed(sock) for sock in silent)
+        dribbling = connect(live)
+        head = iter(b"GET /health HTTP/1.1\r\nX: " + b"a" * 1000)
+
+        def dribbled() -> bool:
+            """Whether it was closed on us between two bytes."""
+            try:
+                dribbling.sendall(bytes([next(head)]))
+                dribbling.settimeout(0.02)
+                return dribbling.recv(1) == b""
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        with http(live) as client:
+            assert client.post("/v1/completions", json=SHORT).status_code == 200
+            assert eventually(dribbled)
+            assert client.post("/v1/completions", json=SHORT).status_code == 200
+        dribbling.close()
+
+
+def test_the_time_for_headers_ends_with_them_and_begins_with_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with running(limits=Limits(header_seconds=0.2)) as live:
+        stepwise = Stepwise(live, monkeypatch)
+        slow = send(live, {**SHORT, "stream": True})
+        assert closed(connect(live))  # as long ago as the time for headers is
+        stepwise.free()
+        assert b"[DONE]" in read_until(slow, b"0\r\n\r\n")
+        assert closed(connect(live))  # silence between two requests doesn't count
+        slow.sendall(b"GET /health HTTP/1.1\r\nHost: nobody\r\n\r\n")
+        assert b" 403 " in read_until(slow, b"}}")
+        slow.sendall(b"GET /health HT")
+        assert closed(slow)
+
+
 def test_an_error_in_the_model_is_told_and_survived(monkeypatch: pytest.MonkeyPatch) -> None:
     with running() as live, http(live) as client:
         whole = live.engine._decoder.step

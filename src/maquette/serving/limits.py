@@ -24,6 +24,8 @@ class Limits:
     """Choices that are written at once."""
     queue: int = 32
     """Choices, or images, that wait for their turn; whoever comes then is told 429."""
+    header_seconds: float = 15.0
+    """For a request's headers to arrive, on a connection that has been opened."""
     body_seconds: float = 30.0
     """For a request's body to arrive."""
     answer_seconds: float = 600.0

@@ -10,6 +10,7 @@ import uvicorn
 from maquette.errors import MaquetteError
 from maquette.serving.app import create_app
 from maquette.serving.limits import Limits
+from maquette.serving.protocol import timed_protocol
 from maquette.serving.security import Access, App
 from maquette.serving.served import AnyServed
 
@@ -45,6 +46,7 @@ class Server(uvicorn.Server):
             log_config=None,
             log_level="warning",
             lifespan="on",
+            http=timed_protocol(limits.header_seconds),
             ws="none",
             server_header=False,
             proxy_headers=False,
