@@ -141,6 +141,27 @@ def test_finding(store: Store) -> None:
             store.find(odd)
 
 
+def test_a_specs_whole_name_goes_before_beginnings(store: Store) -> None:
+    def make(name: str) -> None:
+        store.create("x", spec_text="").path.rename(store.root / name)
+
+    for name in ("qa-amber-wave", "qa-tune-fresh-pine", "qa2-keen-owl", "qa-tune-more-red-fox"):
+        make(name)
+    assert store.find("qa").id == "qa-amber-wave"
+    assert store.find("qa-tune").id == "qa-tune-fresh-pine"
+    with pytest.raises(RunError, match="'q' could be"):
+        store.find("q")
+    make("qa-amber-wave-123456")
+    with pytest.raises(RunError, match=r"'qa' could be .*qa-tune-fresh-pine"):
+        store.find("qa")
+
+
+def test_the_longer_id_of_a_name_counts_as_its_own(store: Store) -> None:
+    for name in ("qa-amber-wave-123456", "qa-tune-fresh-pine"):
+        store.create("x", spec_text="").path.rename(store.root / name)
+    assert store.find("qa").id == "qa-amber-wave-123456"
+
+
 def test_meta_that_cannot_be_read(run: Run) -> None:
     path = run.path / "meta.json"
     for content in ("", "[]", "{", '{"device": 3, "versions": null}'):

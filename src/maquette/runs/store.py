@@ -27,6 +27,7 @@ from maquette.runs.words import two_words
 
 _FAR_SECONDS = 60.0  # how long another machine's word is good, where one can't look
 _STEP_FOLDER = re.compile(r"step-(\d{8,})")
+_AFTER_NAME = re.compile(r"-[a-z]+-[a-z]+(-\d+)?")  # two words, as `Store.create` adds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +372,7 @@ class Store:
         return run if plain and _is_run(run.path) else None
 
     def find(self, name: str) -> Run:
-        """The run of this id, of this unique beginning, `latest`, or at this path.
+        """The run of this id, its spec's name, a unique beginning, `latest`, or at this path.
 
         Raises RunError, which lists the candidates or suggests what is near.
         """
@@ -389,8 +390,9 @@ class Store:
         if name == "latest":
             return runs[0]
         matches = [run for run in runs if name and run.id.startswith(name)]
-        if len(matches) == 1:
-            return matches[0]
+        named = [run for run in matches if _AFTER_NAME.fullmatch(run.id.removeprefix(name))]
+        if len(named) == 1 or len(matches) == 1:
+            return (named or matches)[0]
         if matches:
             candidates = ", ".join(run.id for run in matches[:8])
             more = f" and {len(matches) - 8} more" if len(matches) > 8 else ""
