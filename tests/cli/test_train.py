@@ -93,6 +93,22 @@ def test_the_next_command_finds_a_run_in_another_folder(
     assert "maquette generate a-b-c " in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("kinds", "command"),
+    [
+        (["wikitext", "notes", "dialogues"], "chat {}"),
+        (["wikitext", "notes"], "generate {} --prompt 'Once upon a time'"),
+    ],
+)
+def test_what_comes_next_is_to_chat_with_who_read_dialogues(
+    kinds: list[str], command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAQUETTE_RUNS", str(tmp_path))
+    spec = {"data": {"sources": {kind: {"kind": kind} for kind in kinds}}}
+    run = Store().create("tiny", spec_text="", spec=spec)
+    assert train._use(run) == command.format(run.id)
+
+
 def test_arguments_that_are_not_utf8_are_written_down_all_the_same() -> None:
     assert train._readable("--runs-dir=é") == "--runs-dir=é"
     assert train._readable("a\udcffb") == "a\N{REPLACEMENT CHARACTER}b"

@@ -95,9 +95,11 @@ def carry_out(
 
 def _use(run: "Run") -> str:
     """The command that uses a trained run, by what it learned."""
+    from maquette.cli.chat import has_dialogues
+
     if run.meta.unit == "images":
         return f"classify {run.name} IMAGE"
-    if run.meta.spec.get("train", {}).get("objective") == "chat":
+    if has_dialogues(run.meta.spec):
         return f"chat {run.name}"
     return f"generate {run.name} --prompt 'Once upon a time'"
 
