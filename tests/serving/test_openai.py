@@ -11,7 +11,7 @@ from maquette.generation.sampling import SamplingOptions
 from maquette.generation.text import generate_text
 from maquette.tokenizers.bytes import BytesTokenizer
 from maquette.tokenizers.chat import STOPS, format_chat
-from tests.serving.live import CONTEXT, MODEL, TOKEN, Live
+from tests.serving.live import CONTEXT, MODEL, TOKEN, Live, http
 
 MESSAGES: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}]
 
@@ -234,6 +234,7 @@ def test_a_prompt_longer_than_the_context_is_refused(client: openai.OpenAI, leng
         ({"n": 9}, "n"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 10**6}, "max_tokens"),
+        ({"max_tokens": 20, "max_completion_tokens": 21}, "max_tokens"),
         ({"stop": ["a"] * 5}, "stop"),
         ({"stop": ""}, "stop"),
         ({"stop": "a" * 201}, "stop"),
@@ -244,10 +245,10 @@ def test_a_prompt_longer_than_the_context_is_refused(client: openai.OpenAI, leng
         ({"messages": [{"role": "user", "content": "a" * 200_001}]}, "messages"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, None),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, None),
-        ({"response_format": {"type": "json_object"}}, None),
-        ({"presence_penalty": 1}, None),
-        ({"logit_bias": {"1": 5}}, None),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"presence_penalty": 1}, "presence_penalty"),
+        ({"logit_bias": {"1": 5}}, "logit_bias"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -259,6 +260,38 @@ def test_what_is_wrong_is_named(
     assert error.value.message
     if param is not None:
         assert error.value.param == param
+
+
+def test_what_is_not_there_is_refused_in_plain_words(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as error:
+        chat(client, tools=[{"type": "function", "function": {"name": "f"}}])
+    assert error.value.body is not None
+    assert error.value.body["message"] == "`tools` is not supported"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"model": ', "the body is not JSON"),
+        (b"model=tiny", "the body is not JSON"),
+        (b"[]", "the body is not an object in application/json"),
+        (b'"text"', "the body is not an object in application/json"),
+        (b"", "the body is not an object in application/json"),
+    ],
+)
+def test_what_is_no_request_at_all_is_told(live: Live, body: bytes, message: str) -> None:
+    with http(live) as client:
+        kind = {"content-type": "application/json"}
+        answer = client.post("/v1/completions", content=body, headers=kind)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == message
+    assert answer.json()["error"]["param"] is None
+
+
+def test_one_number_of_tokens_by_both_names_is_fine(client: openai.OpenAI) -> None:
+    written = chat(client, max_tokens=5, max_completion_tokens=5)
+    assert written.usage is not None
+    assert written.usage.completion_tokens == 5
 
 
 def test_what_changes_nothing_is_ignored(client: openai.OpenAI) -> None:

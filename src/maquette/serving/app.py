@@ -150,10 +150,13 @@ def _add_errors(api: FastAPI) -> None:
     async def wrong_fields(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return JSONResponse(error_body("the body is not JSON"), 400)
+        if first["loc"] == ("body",):
+            return JSONResponse(error_body("the body is not an object in application/json"), 400)
         # Without what was sent: it may be long, or no text at all.
         where = ".".join(str(part) for part in first["loc"][1:])
-        message = f"{where}: {first['msg']}" if where else str(first["msg"])
-        body = error_body(_printable(message), param=_printable(where) or None)
+        body = error_body(_printable(f"{where}: {first['msg']}"), param=_printable(where))
         return JSONResponse(body, 400)
 
     @api.exception_handler(HTTPException)

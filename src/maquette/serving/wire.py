@@ -118,7 +118,7 @@ class Sampled(Wire):
     def _refuse_what_is_not_there(cls, data: Any) -> Any:
         for name, neutral in cls.unsupported.items() if isinstance(data, dict) else ():
             if data.get(name) is not None and data[name] not in neutral:
-                raise ValueError(f"`{name}` is not supported by this server")
+                raise ApiError(400, f"`{name}` is not supported", param=name)
         return data
 
     def options(self) -> SamplingOptions:
@@ -174,8 +174,12 @@ class ChatRequest(Sampled):
 
     @property
     def new_tokens(self) -> int | None:
-        """How many tokens to write at most, by either name."""
-        return self.max_completion_tokens or self.max_tokens
+        """How many tokens to write at most, by either name. Raises ApiError for two answers."""
+        older, newer = self.max_tokens, self.max_completion_tokens
+        if older is not None and newer is not None and older != newer:
+            message = f"`max_tokens` is {older}, but `max_completion_tokens` is {newer}; give one"
+            raise ApiError(400, message, param="max_tokens")
+        return newer or older
 
     @property
     def alternatives(self) -> int | None:
