@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,7 @@ def test_a_real_training_is_watched(
     chart = page.get_by_role("slider", name=re.compile("^Loss:"))
     wait_for_value(chart, "aria-valuemax", "25")
     page.locator("#run-state").get_by_text("running").wait_for()
+    assert page.locator("#facts").get_by_text("GPU", exact=True).count() == 1
     path = page.locator("figure.tall path.line.c1:not(.faint)")
     assert (path.get_attribute("d") or "").count("L") == 24
     assert page.locator("figure.tall circle.dot.c2").count() == 2  # evaluated at 0 and 20
@@ -125,9 +127,10 @@ def test_a_real_training_is_watched(
     assert f"{state.train_loss:.3f}" in number(page, "Training loss")
     assert f"{state.validation_loss:.3f}" in number(page, "Validation loss")
     assert f"best {state.best_loss:.3f} at step" in number(page, "Validation loss")
-    kept = page.locator(
-        "#facts > div", has=page.get_by_text("Checkpoints", exact=True)
-    ).inner_text()
+    facts = dict(pair.split("\n")[:2] for pair in page.locator("#facts > div").all_inner_texts())
+    assert facts["Begun"] == time.strftime("%Y-%m-%d %H:%M", time.localtime(run.meta.created_at))
+    assert "GPU" not in facts
+    kept = facts["Checkpoints"]
     assert re.findall(r"(\d+) \(best\)", kept) == [str(state.best_step)]
     assert "completed" in page.locator("#log").inner_text()
     text = sorted(run.samples_path.glob("*.txt"))[-1].read_text(errors="replace")

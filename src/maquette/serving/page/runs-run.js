@@ -274,13 +274,16 @@ function facts(run) {
   const { telemetry: t, checkpoints } = run;
   const part = (a, b) => (a === null ? "" : words.bytes(a) + (b === null ? "" : ` of ${words.bytes(b)}`));
   const percent = (value) => (value === null ? "" : `${value.toFixed(0)}%`);
+  // Why a CPU trains is news while it does, and none afterwards.
+  const past = run.status !== "running" && run.device.startsWith("cpu");
+  const note = past ? "" : (t?.gpu_note ?? "");
   const saved = checkpoints.slice(-6).map(({ step }) => `${words.whole(step)}${step === run.best_step ? " (best)" : ""}`);
   return [
     ["Begun", run.created_at ? words.clock(run.created_at) : ""],
     ["Command", run.command],
     ["CPU", t && t.cpu_percent !== null ? `${percent(t.cpu_percent)} (100% is one core)` : ""],
     ["Memory", t ? part(t.memory_bytes, t.machine_memory_bytes) : ""],
-    ["GPU", t ? [percent(t.gpu_percent), t.gpu_note ?? ""].filter(Boolean).join(", ") : ""],
+    ["GPU", t ? [percent(t.gpu_percent), note].filter(Boolean).join(", ") : ""],
     ["GPU memory", t ? part(t.gpu_memory_bytes, t.gpu_total_bytes) : ""],
     ["Worker", run.process ?? ""],
     ["Checkpoints", checkpoints.length > 6 ? `... ${saved.join(", ")}` : saved.join(", ")],

@@ -61,13 +61,14 @@ export const share = (step, steps) => (steps > 0 ? Math.min(1, Math.max(0, step 
 /** How far, in percent; 100 only at the end. */
 export const percent = (step, steps) => `${Math.floor(100 * share(step, steps))}%`;
 
-/** The time of day, and the day where it isn't today. `at` in seconds since 1970. */
+/** "2026-11-21 17:04", as this machine's clock has it. `at` in seconds since 1970. */
 export function clock(at) {
   const date = new Date(at * 1000);
   if (Number.isNaN(date.getTime())) return "";
-  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const today = date.toDateString() === new Date().toDateString();
-  return today ? time : `${date.toLocaleDateString()} ${time}`;
+  const [month, day, hours, minutes] = [date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes()].map(
+    (one) => String(one).padStart(2, "0"),
+  );
+  return `${date.getFullYear()}-${month}-${day} ${hours}:${minutes}`;
 }
 
 function three(value) {
