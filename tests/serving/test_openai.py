@@ -244,7 +244,11 @@ def test_a_prompt_longer_than_the_context_is_refused(client: openai.OpenAI, leng
         ({"messages": [{"role": "user", "content": "a"}] * 513}, "messages"),
         ({"messages": [{"role": "user", "content": "a" * 200_001}]}, "messages"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "messages.0.role"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, None),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages.0.content.0.type",
+        ),
+        ({"stop": 3}, "stop"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"presence_penalty": 1}, "presence_penalty"),
@@ -252,14 +256,13 @@ def test_a_prompt_longer_than_the_context_is_refused(client: openai.OpenAI, leng
     ],
 )
 def test_what_is_wrong_is_named(
-    client: openai.OpenAI, fields: dict[str, object], param: str | None
+    client: openai.OpenAI, fields: dict[str, object], param: str
 ) -> None:
     with pytest.raises(openai.BadRequestError) as error:
         chat(client, **fields)
     assert error.value.type == "invalid_request_error"
     assert error.value.message
-    if param is not None:
-        assert error.value.param == param
+    assert error.value.param == param
 
 
 def test_what_is_not_there_is_refused_in_plain_words(client: openai.OpenAI) -> None:

@@ -1,7 +1,7 @@
 """The FastAPI application: routes, and errors in OpenAI's form."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -149,13 +149,14 @@ def _add_errors(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def wrong_fields(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        first = error.errors()[0]
+        # The deepest one: of a union it is about the branch that was meant.
+        first = max(error.errors(), key=lambda one: len(one["loc"]))
         if first["type"] == "json_invalid":
             return JSONResponse(error_body("the body is not JSON"), 400)
         if first["loc"] == ("body",):
             return JSONResponse(error_body("the body is not an object in application/json"), 400)
         # Without what was sent: it may be long, or no text at all.
-        where = ".".join(str(part) for part in first["loc"][1:])
+        where = _place(first["loc"], error.body)
         body = error_body(_printable(f"{where}: {first['msg']}"), param=_printable(where))
         return JSONResponse(body, 400)
 
@@ -169,6 +170,19 @@ def _add_errors(api: FastAPI) -> None:
     @api.exception_handler(Exception)
     async def defect(_: Request, __: Exception) -> Response:
         return JSONResponse(error_body("the server failed", kind="server_error"), 500)
+
+
+def _place(loc: Sequence[str | int], sent: Any) -> str:
+    """Where a mistake is, without pydantic's names of a union's branches, which nobody sent."""
+    kind, *parts = loc
+    names = []
+    for part in parts:
+        if kind == "body" and isinstance(part, str) and not isinstance(sent, dict):
+            continue
+        names.append(str(part))
+        found = isinstance(sent, list) or (isinstance(sent, dict) and part in sent)
+        sent = sent[part] if found else None
+    return ".".join(names)
 
 
 def _printable(text: str) -> str:
