@@ -158,7 +158,8 @@ def test_a_signal_at_any_moment(
         status = brief.state().status
         assert code == 0 or (code == -signal.SIGTERM and status in ("queued", "completed")), status
         assert worker.words == ""
-        assert status in ("queued", "stopped", "completed"), delay_ms
+        untouched = [change.status for change in brief.stored_state().history] == ["queued"]
+        assert status in ("queued", "stopped", "completed") or untouched, delay_ms
         if status == "completed":
             break
     if brief.state().status != "completed":

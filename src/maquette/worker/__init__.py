@@ -77,11 +77,14 @@ def _uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _ticket(run: Run, lock: WorkerLock) -> Iterator[Ticket]:
-    """A place in the queue; where there is none to be had, the run has failed for that."""
+    """A place in the queue; where there is none to be had, the run has failed for that.
+
+    A signal that comes meanwhile stops the run as later ones do.
+    """
     with contextlib.ExitStack() as stack:
         try:
             ticket = stack.enter_context(Ticket(queue_folder(), run.meta.device))
-        except MaquetteError:
+        except (MaquetteError, KeyboardInterrupt):
             with Recorder(run, queued=True, lock=lock):
                 raise
         yield ticket
