@@ -358,7 +358,11 @@ def test_a_signal_ends_it_with_everything_that_it_started(
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        while not any(path.stat().st_size for path in tmp_path.rglob("metrics.jsonl")):
+        # Folders come and go meanwhile, which os.walk passes over.
+        while not any(
+            "metrics.jsonl" in files and (Path(folder) / "metrics.jsonl").stat().st_size
+            for folder, _, files in os.walk(tmp_path)
+        ):
             assert process.poll() is None, process.communicate()
             time.sleep(0.01)
         pids = workers_below(tmp_path)

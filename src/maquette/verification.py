@@ -318,16 +318,17 @@ def _train_with_kills(
     kills: list[Kill] = []
     killed_after = 0
     for after_step, wait in zip((*after_steps, None), (*waits, 0.0), strict=False):
-        lives = len(_beginnings(run))
+        before = _beginning(run)
         with _worker(run) as worker:
             if after_step is None:
                 _await_end(run, worker, say)
             else:
-                _await_step(run, worker, after_step, lives=lives)
+                _await_step(run, worker, after_step, before=before)
                 time.sleep(wait)
             alive = _kill(worker)
         if killed_after:
-            kills.append(Kill(killed_after, resumed_from=_beginnings(run)[-1]))
+            resumed = _beginning(run)
+            kills.append(Kill(killed_after, resumed_from=resumed[1] if resumed else 0))
             say(f"killed after step {kills[-1].after_step}, went on from {kills[-1].resumed_from}")
         if not alive:
             break
@@ -336,20 +337,27 @@ def _train_with_kills(
     return kills
 
 
-def _beginnings(run: Run) -> list[int]:
-    """The steps that the run's workers went on from."""
-    return [e.step for _, e in run.events() if isinstance(e, Started)]
+def _beginning(run: Run) -> tuple[float, int] | None:
+    """When the run's last worker began, and the step that it went on from.
+
+    A worker that begins at the start takes away what those before it wrote: so they can't be
+    counted.
+    """
+    found = [(at, e.step) for at, e in run.events() if isinstance(e, Started)]
+    return found[-1] if found else None
 
 
-def _await_step(run: Run, worker: "subprocess.Popen[bytes]", step: int, *, lives: int) -> None:
-    """Wait until a worker has begun, after so many before it, and done a step; or has ended."""
+def _await_step(
+    run: Run, worker: "subprocess.Popen[bytes]", step: int, *, before: tuple[float, int] | None
+) -> None:
+    """Wait until a worker has begun, after the one `before`, and done a step; or has ended."""
     size = -1
     while worker.poll() is None:
         with contextlib.suppress(OSError):
             now = run.metrics_path.stat().st_size
             if now != size:
                 size = now
-                begun = len(_beginnings(run)) > lives
+                begun = _beginning(run) not in (None, before)
                 if begun and max((e.step for e in _steps(run)), default=0) >= step:
                     return
         time.sleep(_LOOK_SECONDS)

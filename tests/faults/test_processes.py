@@ -53,15 +53,16 @@ def steps_done(run: Run) -> int:
 
 def at_work(server: ForkServer, run: Run, **fault: Any) -> Worker:
     """A worker in the middle of its training."""
-    before = lives(run)
+    before = beginning(run)
     worker = server.start(run, **fault)
-    until(lambda: lives(run) > before and steps_done(run) >= 7, "a seventh step")
+    until(lambda: beginning(run) != before and steps_done(run) >= 7, "a seventh step")
     return worker
 
 
-def lives(run: Run) -> int:
-    """How many workers have begun to train."""
-    return sum(isinstance(event, Started) for _, event in run.events())
+def beginning(run: Run) -> float | None:
+    """When the last worker began to train; one that begins at the start forgets those before it."""
+    found = [at for at, event in run.events() if isinstance(event, Started)]
+    return found[-1] if found else None
 
 
 def assert_stopped(worker: Worker, run: Run) -> None:
