@@ -1,5 +1,6 @@
 """Where a person types: a line editor with history, or plain lines where there can't be one."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -53,7 +54,7 @@ def typed_messages(commands: Sequence[str]) -> Callable[[], str]:
     def ask() -> str:
         before = signal.signal(signal.SIGTERM, _leave)
         try:
-            return session.prompt()
+            return session.prompt(pre_run=_listen)
         finally:
             signal.signal(signal.SIGTERM, before)
 
@@ -63,6 +64,22 @@ def typed_messages(commands: Sequence[str]) -> Callable[[], str]:
 def _leave(number: int, _frame: object) -> None:
     """End by an exception, so that the editor leaves the terminal as it found it."""
     raise SystemExit(128 + number)
+
+
+def _listen() -> None:
+    """The same once the editor runs, as an event: amid its own work an exception may be lost."""
+    import asyncio
+
+    from prompt_toolkit.application import get_app
+
+    app = get_app()
+
+    def leave() -> None:
+        if not app.is_done:
+            app.exit(exception=SystemExit(128 + signal.SIGTERM))
+
+    with contextlib.suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave)
 
 
 def _keys() -> "KeyBindings":
