@@ -287,8 +287,8 @@ def test_names_of_classes_are_only_shown(context: "BrowserContext") -> None:
 def test_everything_can_be_done_with_the_keyboard(page: "Page") -> None:
     press(page, "Tab")
     expect(page.get_by_text("Skip to choosing pictures")).to_be_focused()
-    tab_to(page, "Choose pictures")
-    with page.expect_file_chooser() as chooser:
+    with page.expect_file_chooser() as chooser:  # some steps early: it takes a moment to listen
+        tab_to(page, "Choose pictures")
         press(page, "Enter")
     chooser.value.set_files(files("one.png", "two.png"))
     expect(page.locator(".likely")).to_have_count(2)
