@@ -16,23 +16,11 @@ def resolve_images(spec: ImageSpec, facts: ImageFacts) -> ImageBlueprint:
     problems = checks.problems(spec)
     if problems:
         raise SpecError("\n".join(problem.text for problem in problems))
-    shape = resolve_convnext(spec.model, classes=len(facts.classes), image_size=facts.image_size)
-    plan = _train(spec.train, facts)
-    return ImageBlueprint(
-        name=spec.name,
-        seed=spec.seed,
-        task=spec.task,
-        shape=shape,
-        facts=facts,
-        parameters=costs_image.parameters(shape),
-        train=plan,
-        costs=costs_image.costs(shape, plan),
-    )
+    return _blueprint(spec, facts, _train(spec.train, facts))
 
 
 def resolve_imported(spec: ImageSpec, facts: ImageFacts) -> ImageBlueprint:
     """The blueprint of weights that others trained: the plan has no steps. Raises SpecError."""
-    shape = resolve_convnext(spec.model, classes=len(facts.classes), image_size=facts.image_size)
     plan = ImagePlan(
         steps=0,
         epochs=0.0,
@@ -57,6 +45,11 @@ def resolve_imported(spec: ImageSpec, facts: ImageFacts) -> ImageBlueprint:
         evaluate_flip=False,
         layer_decay=1.0,
     )
+    return _blueprint(spec, facts, plan)
+
+
+def _blueprint(spec: ImageSpec, facts: ImageFacts, plan: ImagePlan) -> ImageBlueprint:
+    shape = resolve_convnext(spec.model, classes=len(facts.classes), image_size=facts.image_size)
     return ImageBlueprint(
         name=spec.name,
         seed=spec.seed,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from maquette.shapes import Variant
-from maquette.spec.parts import Fraction, Name, Part, Paths, TrainPart
+from maquette.spec.parts import Fraction, HubPart, Name, Part, Paths, TrainPart
 
 
 class ConvNeXtModel(Part):
@@ -92,31 +92,15 @@ class ParquetSource(Part):
     """Share of each class held out, seeded."""
 
 
-class HubImagesSource(Part):
+class HubImagesSource(HubPart):
     """Any set of images with labels of the Hugging Face hub."""
 
     kind: Literal["hub"]
     """The source."""
-    dataset: str = Field(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$",
-    )
-    """Its name, such as `ILSVRC/imagenet-1k`."""
-    config: str | None = Field(default=None, max_length=200)
-    """Its configuration, where it has several."""
-    split: str = Field(default="train", max_length=100)
-    """The split to train on."""
-    validation_split: str | None = Field(default=None, max_length=100)
-    """The split to validate on; without it, `validation_fraction` of each class."""
-    test_split: str | None = Field(default=None, max_length=100)
-    """The test split, if there is one."""
     image: str = Field(default="image", max_length=100)
     """The column that holds the images."""
     label: str = Field(default="label", max_length=100)
     """The column that holds the class."""
-    revision: str | None = Field(default=None, max_length=100)
-    """A commit or tag, to pin the data."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.9)
     """Share of each class held out, seeded, where there is no validation split."""
 

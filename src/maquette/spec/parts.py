@@ -39,6 +39,27 @@ class DefaultKind:
         return {"kind": self.kind, **value} if isinstance(value, dict) else value
 
 
+class HubPart(Part):
+    """What data sets of the Hugging Face hub share."""
+
+    dataset: str = Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$",
+    )
+    """Its name, such as `roneneldan/TinyStories` or `ILSVRC/imagenet-1k`."""
+    config: str | None = Field(default=None, max_length=200)
+    """Its configuration, where it has several."""
+    split: str = Field(default="train", max_length=100)
+    """The split to train on."""
+    validation_split: str | None = Field(default=None, max_length=100)
+    """The split to validate on; without it, `validation_fraction` is held out."""
+    test_split: str | None = Field(default=None, max_length=100)
+    """The test split, if there is one."""
+    revision: str | None = Field(default=None, max_length=100)
+    """A commit or tag, to pin the data."""
+
+
 class OptimizerPart(Part):
     """What both optimizers share."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from maquette.shapes import Mlp, Norm, Position
-from maquette.spec.parts import DefaultKind, Fraction, Name, Part, Paths, TrainPart
+from maquette.spec.parts import DefaultKind, Fraction, HubPart, Name, Part, Paths, TrainPart
 
 
 class GPTModel(Part):
@@ -119,29 +119,13 @@ class WikiTextSource(SourcePart):
     """A folder with train, valid and test as .txt or .parquet; else the cache, else the hub."""
 
 
-class HubSource(SourcePart):
+class HubSource(HubPart, SourcePart):
     """Any text data set of the Hugging Face hub."""
 
     kind: Literal["hub"]
     """The source."""
-    dataset: str = Field(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?$",
-    )
-    """Its name, such as `roneneldan/TinyStories`."""
-    config: str | None = Field(default=None, max_length=200)
-    """Its configuration, where it has several."""
-    split: str = Field(default="train", max_length=100)
-    """The split to train on."""
-    validation_split: str | None = Field(default=None, max_length=100)
-    """The split to validate on; without it, `validation_fraction` of the documents."""
-    test_split: str | None = Field(default=None, max_length=100)
-    """The test split, if there is one."""
     field: str = Field(default="text", max_length=100)
     """The column that holds the text."""
-    revision: str | None = Field(default=None, max_length=100)
-    """A commit or tag, to pin the data."""
     streaming: bool = False
     """Read over the network while preparing instead of downloading first."""
     max_documents: int | None = Field(default=None, ge=1)
