@@ -259,7 +259,7 @@ function tiles(run, curves) {
     ],
     ["Learning rate", words.rate(rates.at(-1) ?? NaN)],
     ["Epoch", run.epoch ? run.epoch.toFixed(2) : ""],
-    ["Running for", run.elapsed_seconds ? words.duration(run.elapsed_seconds) : ""],
+    [live ? "Running for" : "Ran for", run.elapsed_seconds ? words.duration(run.elapsed_seconds) : ""],
   ].filter(([, value]) => value);
 }
 
