@@ -17,6 +17,7 @@ from maquette.cli import (
     serve,
     specs,
     train,
+    tui,
     use,
     verify,
     watch,
@@ -93,6 +94,7 @@ app.command("check", rich_help_panel=BEGIN)(specs.check)
 app.command("schema", rich_help_panel=BEGIN)(specs.schema)
 app.command("plan", rich_help_panel=BEGIN)(specs.plan)
 app.command("train", rich_help_panel=TRAIN)(train.train)
+app.command("tui", rich_help_panel=RUNS)(tui.tui)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
 app.command("status", rich_help_panel=RUNS)(runs.status)
 app.command("stop", rich_help_panel=RUNS)(control.stop)

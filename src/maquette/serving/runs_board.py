@@ -14,6 +14,7 @@ from typing import Any
 
 from maquette.errors import RunError
 from maquette.runs.durable import finite
+from maquette.runs.label import read_label
 from maquette.runs.state import ACTIVE, State
 from maquette.runs.store import Run, Store
 from maquette.runs.tail import Tail, TimedEvent, glimpse
@@ -21,6 +22,7 @@ from maquette.serving.runs_curves import curves, running_clock
 
 FRESH_SECONDS = 0.9
 """For so long a listing serves everybody who asks: a page asks every two seconds."""
+_FILES = ("meta.json", "state.json", "metrics.jsonl", "label.json")
 _CURVE_POINTS = 40
 _SAMPLES, _SAMPLE_BYTES = 5, 8000
 _LOG_LINES, _LINE_CHARACTERS = 200, 1000
@@ -45,26 +47,41 @@ class Board:
         self.store = store
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
-        self._listing, self._listed_at = b"", -FRESH_SECONDS
+        self._rows: list[dict[str, Any]] = []
+        self._listed_at = -FRESH_SECONDS
+        self._listing: bytes | None = None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All runs, newest first. Raises RunError where the folder can't be read."""
+        with self._lock:
+            self._refresh()
+            return self._rows
 
     def listing(self) -> bytes:
-        """All runs, newest first, as JSON. Raises RunError where the folder can't be read."""
+        """All runs that aren't put away, newest first, as JSON. Raises RunError."""
         with self._lock:
-            if time.monotonic() - self._listed_at >= FRESH_SECONDS:
-                known = {path.name: self._look_at(path) for path in self.store.paths()}
-                self._known = {name: one for name, one in known.items() if one is not None}
-                rows = sorted(
-                    (one.row for one in self._known.values()),
-                    key=lambda row: (-(row["created_at"] or 0), row["id"]),
-                )
+            self._refresh()
+            if self._listing is None:
+                rows = [row for row in self._rows if not row["archived"]]
                 self._listing = to_json({"folder": str(self.store.root), "runs": rows})
-                self._listed_at = time.monotonic()
             return self._listing
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._listed_at < FRESH_SECONDS:
+            return
+        known = {path.name: self._look_at(path) for path in self.store.paths()}
+        self._known = {name: one for name, one in known.items() if one is not None}
+        self._rows = sorted(
+            (one.row for one in self._known.values()),
+            key=lambda row: (-(row["created_at"] or 0), row["id"]),
+        )
+        self._listing = None
+        self._listed_at = time.monotonic()
 
     def _look_at(self, path: Path) -> _Known | None:
         """What is known of a run; its files are read again only where they have changed."""
         known = self._known.get(path.name)
-        look = [_look(path / name) for name in ("meta.json", "state.json", "metrics.jsonl")]
+        look = [_look(path / name) for name in _FILES]
         if known is not None and known.look == look and known.row["status"] not in ACTIVE:
             return known
         run = Run(path)
@@ -80,11 +97,13 @@ class Board:
 
 def row_of(run: Run, state: State) -> dict[str, Any]:
     """A run in short. Times are Unix seconds, losses in nats per token."""
-    ends = None
+    ends, label = None, read_label(run.path)
     if state.eta_seconds is not None and state.heartbeat_at is not None:
         ends = state.heartbeat_at + state.eta_seconds
     return {
         "id": run.id,
+        "name": label.name,
+        "archived": label.archived,
         "kind": run.meta.kind[:_LINE_CHARACTERS],
         "status": state.status,
         "doing": state.doing[:_LINE_CHARACTERS] if state.doing else None,

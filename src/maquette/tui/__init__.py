@@ -1,0 +1,1 @@
+"""`maquette tui`: every run in one terminal. Reads run directories, acts by the command line."""

@@ -1,0 +1,294 @@
+"""What all screens have: the line on top, the keys below, and acting on the chosen runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from maquette.runs.label import read_label
+from maquette.runs.store import Run
+from maquette.tui import acting
+from maquette.tui.dialogs import Ask, Confirm, Help
+
+if TYPE_CHECKING:
+    from maquette.tui.app import MaquetteApp
+
+LIVE = ("queued", "running")
+
+KEYS: list[BindingType] = [
+    Binding("s", "stop", "Stop", tooltip="End it after its step, with a checkpoint"),
+    Binding("r", "resume", "Resume", tooltip="Go on with it, also beyond its end"),
+    Binding("e", "rename", "Rename", show=False, tooltip="Give it a name; its id stays"),
+    Binding("a", "archive", "Archive", show=False, tooltip="Put it away, or bring it back"),
+    Binding("d,delete", "delete", "Delete", show=False, tooltip="Delete it with all it holds"),
+    Binding("E", "eject", "Eject", show=False, tooltip="Write it as a project of its own"),
+    Binding("x", "export", "Export", show=False, tooltip="Write its model in another format"),
+    Binding("f", "folder", "Folder", show=False, tooltip="Show its folder, and copy the path"),
+    Binding("y", "copy_id", "Copy id", show=False, tooltip="Copy its id"),
+]
+"""What can be done to a run, on every screen that has one: see `Page.targets`."""
+
+
+class Page(Screen[None]):
+    """A screen of the application. A subclass fills `body`, and says what `targets` are."""
+
+    TITLE_WORD: ClassVar[str] = ""
+    ABOUT: ClassVar[str] = ""
+    """What `?` says of the screen, in a sentence."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", key_display="?"),
+    ]
+
+    @property
+    def maquette(self) -> "MaquetteApp":
+        """The application."""
+        return cast("MaquetteApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        """The line on top, the body, the keys."""
+        yield Static(id="top")
+        yield from self.body()
+        yield Footer(show_command_palette=False, compact=True)
+
+    def body(self) -> ComposeResult:
+        """What is between the line on top and the keys."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        """Write the line on top."""
+        self.show_top()
+
+    def on_resize(self) -> None:
+        """Write the line on top to the new width."""
+        self.show_top()
+
+    def top(self) -> tuple[Text, Text]:
+        """What the line on top says beside the screen's name: to the left, and to the right."""
+        return Text(), Text()
+
+    def show_top(self) -> None:
+        """Write the line on top anew."""
+        left, right = self.top()
+        word = Text.assemble((" maquette ", "bold reverse"), (f"  {self.TITLE_WORD}  ", "bold"))
+        line = word + left
+        room = self.size.width - right.cell_len - 1
+        line.truncate(max(0, room), overflow="ellipsis", pad=True)
+        line.append_text(right)
+        self.query_one("#top", Static).update(line)
+
+    def looked(self) -> None:
+        """The runs were looked at again: show what is new. See `MaquetteApp.rows`."""
+        self.show_top()
+        self.refresh_bindings()
+
+    # What the keys of KEYS do
+
+    def targets(self) -> list[Run]:
+        """The runs that the keys act on here; none if there are none."""
+        return []
+
+    def one(self) -> Run | None:
+        """The one run for what is done to one alone."""
+        targets = self.targets()
+        return targets[0] if len(targets) == 1 else None
+
+    def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
+        """Dim the keys that can't do anything now."""
+        if action not in {key.action for key in KEYS if isinstance(key, Binding)}:
+            return True
+        rows = [self.maquette.row(run.id) for run in self.targets()]
+        live = [row is not None and row["status"] in LIVE for row in rows]
+        if action == "stop":
+            return True if any(live) else None
+        if action in ("resume", "delete"):
+            return True if rows and not all(live) else None
+        if action == "archive":
+            return True if rows else None
+        return True if len(rows) == 1 else None
+
+    def action_stop(self) -> None:
+        """Ask the live ones to end after their step."""
+        names = [str(run.path) for run in self.targets() if self._live(run)]
+        if names:
+            self.act("stop", *names)
+
+    def action_resume(self) -> None:
+        """Go on with a run: to its end, or for more epochs or steps."""
+        waiting = [run for run in self.targets() if not self._live(run)]
+        if len(waiting) == 1:
+            self._ask_how_far(waiting[0])
+        for run in waiting if len(waiting) > 1 else ():
+            self.act("resume", str(run.path), "--detach")
+
+    def _ask_how_far(self, run: Run) -> None:
+        row = self.maquette.row(run.id)
+        if row is None or row["status"] != "completed":
+            self.act("resume", str(run.path), "--detach")
+            return
+
+        def go_on(answer: str | None) -> None:
+            if answer is not None:
+                count, unit = _amount(answer) or ("", "")
+                self.act("resume", str(run.path), "--detach", f"--more-{unit}", count)
+
+        self.app.push_screen(
+            Ask(
+                f"{run.id} is completed. How much longer shall it train?",
+                value="1 epochs",
+                hint="such as 2 epochs, or 500 steps",
+                check=lambda text: (
+                    None if _amount(text) else "a number, and `epochs` or `steps`: 2 epochs"
+                ),
+            ),
+            go_on,
+        )
+
+    def action_rename(self) -> None:
+        """Give a run a name."""
+        if (run := self.one()) is None:
+            return
+
+        def rename(answer: str | None) -> None:
+            if answer is not None:
+                self.act("rename", str(run.path), answer.strip())
+
+        self.app.push_screen(
+            Ask(
+                f"What shall {run.id} be called?",
+                value=read_label(run.path).name or "",
+                hint="its id stays as it is; nothing takes the name away",
+            ),
+            rename,
+        )
+
+    def action_archive(self) -> None:
+        """Put runs away; bring them back if all are."""
+        runs = self.targets()
+        if runs:
+            undo = ["--undo"] if all(read_label(run.path).archived for run in runs) else []
+            self.act("archive", *undo, *(str(run.path) for run in runs))
+
+    def action_delete(self) -> None:
+        """Delete runs, after a question."""
+        runs = [run for run in self.targets() if not self._live(run)]
+        if not runs:
+            return
+
+        def delete(sure: bool | None) -> None:
+            if sure:
+                self.act("rm", "--yes", *(str(run.path) for run in runs))
+
+        what = runs[0].id if len(runs) == 1 else f"{len(runs)} runs"
+        self.app.push_screen(
+            Confirm(
+                f"Delete {what} with all checkpoints?",
+                "\n".join(str(run.path) for run in runs),
+                "Delete",
+            ),
+            delete,
+        )
+
+    def action_eject(self) -> None:
+        """Write a run as a project of its own, into a folder that is asked for."""
+        self._ask_for_place("eject", "Where shall the project of {} be written?", "{}-project")
+
+    def action_export(self) -> None:
+        """Write a run's model in another format, into a folder that is asked for."""
+        self._ask_for_place("export", "Where shall the model of {} be written?", "{}-export")
+
+    def _ask_for_place(self, verb: str, question: str, place: str) -> None:
+        if (run := self.one()) is None:
+            return
+
+        def write(answer: str | None) -> None:
+            if answer is not None:
+                self.act(verb, str(run.path), "-o", str(Path(answer.strip()).expanduser()))
+
+        self.app.push_screen(
+            Ask(
+                question.format(run.id),
+                value=place.format(run.id),
+                hint=f"a folder that isn't there yet, under {Path.cwd()}",
+                check=lambda text: None if text.strip() else "a folder needs a name",
+            ),
+            write,
+        )
+
+    def action_folder(self) -> None:
+        """Show where a run is, and copy that."""
+        if (run := self.one()) is not None:
+            self.app.copy_to_clipboard(str(run.path))
+            self.tell(str(run.path), title="its folder, copied")
+
+    def action_copy_id(self) -> None:
+        """Copy a run's id."""
+        if (run := self.one()) is not None:
+            self.app.copy_to_clipboard(run.id)
+            self.tell(run.id, title="copied")
+
+    def _live(self, run: Run) -> bool:
+        row = self.maquette.row(run.id)
+        return row is not None and row["status"] in LIVE
+
+    def tell(self, message: str, *, title: str = "", wrong: bool = False) -> None:
+        """A note in the corner, that goes away by itself."""
+        severity = "error" if wrong else "information"
+        self.app.notify(message, title=title, severity=severity, markup=False)  # type: ignore[arg-type]
+
+    def act(self, *arguments: str) -> None:
+        """Do what `maquette ARGUMENTS` does, beside the screen, and tell what came of it."""
+        self._act(arguments)
+
+    @work(thread=True, group="acting")
+    def _act(self, arguments: tuple[str, ...]) -> None:
+        outcome = acting.run_command(arguments)
+        self.app.call_from_thread(self._acted, outcome)
+
+    def _acted(self, outcome: acting.Outcome) -> None:
+        shown = [Path(word).name if Path(word).is_absolute() else word for word in outcome.command]
+        self.tell(outcome.said, title=f"maquette {' '.join(shown)}", wrong=not outcome.done)
+        self.maquette.look()
+
+    def action_help(self) -> None:
+        """Say what the keys do here."""
+        groups: list[tuple[str, list[tuple[str, str]]]] = []
+        seen: set[str] = set()
+        for heading, bindings in self._key_groups():
+            found = []
+            for binding in bindings:
+                if binding.action not in seen and (does := binding.tooltip or binding.description):
+                    seen.add(binding.action)
+                    found.append((self.app.get_key_display(binding), does))
+            groups += [(heading, found)] if found else []
+        self.app.push_screen(Help(f"{self.TITLE_WORD}: {self.ABOUT}", groups))
+
+    def _key_groups(self) -> list[tuple[str, list[Binding]]]:
+        acts = [key for key in KEYS if isinstance(key, Binding)]
+        names = {key.action for key in acts}
+        here = [b for _, b in self._bindings if b.action not in names]
+        focused = [b for _, b in self.focused._bindings] if self.focused is not None else []
+        groups = [("Here", here + focused)]
+        if any(b.action in names for _, b in self._bindings):
+            groups.append(("The run, or all that are marked", acts))
+        groups.append(("Everywhere", [b for _, b in self.app._bindings]))
+        return groups
+
+
+def _amount(text: str) -> tuple[str, str] | None:
+    """`2 epochs` as ("2", "epochs"); a number alone counts epochs. None for anything else."""
+    words = text.split()
+    unit = words[1].rstrip("s") if len(words) == 2 else "epoch"
+    if not 1 <= len(words) <= 2 or unit not in ("epoch", "step"):
+        return None
+    try:
+        count = float(words[0])
+    except ValueError:
+        return None
+    if not 0 < count < 1e12 or (unit == "step" and count != int(count)):
+        return None
+    return (f"{count:g}" if unit == "epoch" else str(int(count))), f"{unit}s"
