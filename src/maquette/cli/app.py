@@ -13,6 +13,7 @@ from maquette.cli import (
     doctor,
     exchange,
     images,
+    labels,
     runs,
     serve,
     specs,
@@ -101,6 +102,8 @@ app.command("stop", rich_help_panel=RUNS)(control.stop)
 app.command("resume", rich_help_panel=RUNS)(control.resume)
 app.command("watch", rich_help_panel=RUNS)(watch.watch)
 app.command("logs", rich_help_panel=RUNS)(watch.logs)
+app.command("rename", rich_help_panel=RUNS)(labels.rename)
+app.command("archive", rich_help_panel=RUNS)(labels.archive)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)
 app.command("generate", rich_help_panel=USE)(use.generate)
 app.command("chat", rich_help_panel=USE)(chat.chat)

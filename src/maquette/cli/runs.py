@@ -1,5 +1,6 @@
 """ps, status, rm: the runs on disk."""
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from maquette.cli.common import Json, RunName, RunsDir
 from maquette.cli.table import Cell, paint, print_columns, print_pairs, terminal_width
 from maquette.errors import RunError, UsageError
 from maquette.quantities import format_bytes, format_count, format_duration
+from maquette.runs.label import read_label
 
 if TYPE_CHECKING:
     from maquette.runs.state import State
@@ -32,14 +34,19 @@ _SILENT_SECONDS = 15.0  # of a running one; its state is written once a second o
 
 def ps(
     everything: Annotated[
-        bool, typer.Option("--all", "-a", help=f"All runs, not just the newest {_SHOWN}.")
+        bool,
+        typer.Option(
+            "--all", "-a", help=f"All runs, not just the newest {_SHOWN}; also those put away."
+        ),
     ] = False,
     as_json: Json = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """List runs: how far they are, how well they do, how fast they go."""
     store = common.open_store(runs_dir)
-    runs = store.list()
+    everyone = store.list()
+    labels = {run.id: read_label(run.path) for run in everyone}
+    runs = [run for run in everyone if everything or not labels[run.id].archived]
     states = [(run, run.state()) for run in (runs if everything else runs[:_SHOWN])]
     if not everything:  # a live run is shown however old it is
         older = [(run, run.state()) for run in runs[_SHOWN:]]
@@ -47,7 +54,7 @@ def ps(
     if as_json:
         common.print_json([summary(run, state) for run, state in states])
         return
-    if not runs:
+    if not everyone:
         common.say(f"no runs in {store.root} yet; `maquette train SPEC{store.option}` starts one")
         return
     units = {run.meta.unit for run, _ in states}
@@ -59,9 +66,17 @@ def ps(
     accuracy = ["accuracy"] if told else []
     headers = ["run", "status", "step", "loss", "validation", *accuracy, speed]
     headers += ["left", "age", "device"]
-    print_columns(headers, rows, left=2, width=terminal_width())
+    if any(labels[run.id].name for run, _ in states):
+        headers.append("name")
+        for (run, _), row in zip(states, rows, strict=True):
+            row.append(Cell(labels[run.id].name or ""))
+    if rows:
+        print_columns(headers, rows, left=2, width=terminal_width())
     if len(states) < len(runs):
         common.say(f"{len(runs) - len(states)} older ones: `maquette ps --all{store.option}`")
+    if len(runs) < len(everyone):
+        count = len(everyone) - len(runs)
+        common.say(f"{count} put away: `maquette ps --all{store.option}` lists them too")
 
 
 def status(name: RunName = "latest", as_json: Json = False, runs_dir: RunsDir = None) -> None:
@@ -71,7 +86,7 @@ def status(name: RunName = "latest", as_json: Json = False, runs_dir: RunsDir = 
     if as_json:
         common.print_json(_details(run, state))
         return
-    print_pairs(_status_pairs(run, state), width=terminal_width())
+    print_pairs(status_pairs(run, state), width=terminal_width())
     if state.status in ("failed", "lost") and (lines := run.log_tail(_LOG_LINES)):
         print(f"\nthe end of {_path(run.log_path)}:")
         for line in lines:
@@ -124,6 +139,7 @@ def summary(run: "Run", state: "State") -> dict[str, Any]:
     return {
         "id": run.id,
         "path": str(run.path),
+        **dataclasses.asdict(read_label(run.path)),
         "created_at": run.meta.created_at,
         "kind": run.meta.kind,
         "damage": run.damage,
@@ -176,8 +192,13 @@ def _status_cell(run: "Run", state: "State") -> Cell:
     return Cell(f"{status}{doing}{damaged}", "red" if damaged else COLOURS[state.status])
 
 
-def _status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
-    pairs = [("run", Cell(run.id)), ("status", _status_cell(run, state))]
+def status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
+    """Everything about a run as names and values; one without a name goes on with that before."""
+    called = read_label(run.path)
+    away = "put away: `maquette archive --undo` lists it again" if called.archived else ""
+    pairs = [("run", Cell(run.id)), ("name", Cell(called.name or "")), ("archived", Cell(away))]
+    pairs = [pair for pair in pairs if pair[1].text]
+    pairs.append(("status", _status_cell(run, state)))
     if run.damage:
         pairs.append(("damage", Cell(run.damage, "red")))
         closed = not os.access(run.path, os.R_OK | os.X_OK)

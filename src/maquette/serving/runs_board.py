@@ -146,7 +146,7 @@ def details(run: Run) -> bytes:
             "checkpoints": [
                 {"step": c.step, "best": c.best, "bytes": c.bytes} for c in run.checkpoints()[-50:]
             ],
-            "samples": _samples(run.samples_path),
+            "samples": samples(run.samples_path),
             "log": [line[:_LINE_CHARACTERS] for line in run.log_tail(_LOG_LINES)],
         }
     )
@@ -189,7 +189,7 @@ def to_json(value: Any) -> bytes:
     return json.dumps(finite(value), allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
-def _samples(folder: Path) -> list[dict[str, Any]]:
+def samples(folder: Path) -> list[dict[str, Any]]:
     """The newest texts that the model wrote while it was trained, the newest first."""
     try:
         names = os.listdir(folder)  # noqa: PTH208 - names, not paths
