@@ -51,3 +51,10 @@ def test_means_stay_few_and_right() -> None:
     assert all(step == pytest.approx(value) for step, value in points)
     assert points[0][0] < 130
     assert points[-1][0] > 900
+
+
+def test_marks_and_even_heights() -> None:
+    curves = [[(0, -1.0), (1, -1.0)], [(2, 0.0)], [(3, 1.0)]]
+    grid, top, low = draw(curves, columns=4, rows=3, braille=False, marks="ABC", log=False)
+    assert (top, low) == (1.0, -1.0)
+    assert ["".join(cell.character for cell in row) for row in grid] == ["   C", "  B ", "AA  "]

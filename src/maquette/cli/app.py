@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from maquette.cli import (
     chat,
+    compare,
     control,
     data,
     doctor,
@@ -102,6 +103,7 @@ app.command("stop", rich_help_panel=RUNS)(control.stop)
 app.command("resume", rich_help_panel=RUNS)(control.resume)
 app.command("watch", rich_help_panel=RUNS)(watch.watch)
 app.command("logs", rich_help_panel=RUNS)(watch.logs)
+app.command("compare", rich_help_panel=RUNS)(compare.compare)
 app.command("rename", rich_help_panel=RUNS)(labels.rename)
 app.command("archive", rich_help_panel=RUNS)(labels.archive)
 app.command("rm", rich_help_panel=RUNS)(runs.rm)

@@ -9,7 +9,8 @@ Point = tuple[float, float]
 
 # The bit of each dot in a braille cell, by its row and column (Unicode, U+2800 and up).
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-_ASCII = ".o"
+MARKS = ".o"
+"""What curves are drawn with where there is no braille: one after the other."""
 
 
 class Cell(NamedTuple):
@@ -49,27 +50,36 @@ class Means:
 
 
 def draw(
-    curves: Sequence[Sequence[Point]], *, columns: int, rows: int, braille: bool = True
+    curves: Sequence[Sequence[Point]],
+    *,
+    columns: int,
+    rows: int,
+    braille: bool = True,
+    marks: str = MARKS,
+    log: bool = True,
 ) -> tuple[list[list[Cell]], float, float]:
     """Curves in a grid of cells, with the values at its upper and lower edge.
 
-    The height is the value's logarithm: a loss falls fast first, and slowly for long. Curves later
-    in the sequence lie on top. Only values that are positive and finite are drawn.
+    With `log` the height is the value's logarithm: a loss falls fast first, and slowly for long;
+    only values that are positive and finite are drawn then. Curves later in the sequence lie on
+    top. Without braille each is drawn in its own of the `marks`.
     """
     wide, high = (2, 4) if braille else (1, 1)
-    curves = [[(x, y) for x, y in curve if 0 < y < math.inf] for curve in curves]
+    height, value = (math.log, math.exp) if log else (float, float)
+    least = 0.0 if log else -math.inf
+    curves = [[(x, y) for x, y in curve if least < y < math.inf] for curve in curves]
     places = [place for curve in curves for place in curve]
     bits = [[0] * columns for _ in range(rows)]
     owner: list[list[int | None]] = [[None] * columns for _ in range(rows)]
     if not places:
         return [[Cell(" ", None)] * columns for _ in range(rows)], 0.0, 0.0
     left, right = min(x for x, _ in places), max(x for x, _ in places)
-    low, top = math.log(min(y for _, y in places)), math.log(max(y for _, y in places))
+    low, top = height(min(y for _, y in places)), height(max(y for _, y in places))
     for index, curve in enumerate(curves):
         dots = [
             (
                 round((x - left) / ((right - left) or 1) * (columns * wide - 1)),
-                round((top - math.log(y)) / ((top - low) or 1) * (rows * high - 1)),
+                round((top - height(y)) / ((top - low) or 1) * (rows * high - 1)),
             )
             for x, y in curve
         ]
@@ -78,12 +88,14 @@ def draw(
             owner[row // high][column // wide] = index
     grid = [
         [
-            Cell(" ", None) if curve is None else Cell(_character(bit, curve, braille), curve)
+            Cell(" ", None)
+            if curve is None
+            else Cell(chr(0x2800 + bit) if braille else marks[min(curve, len(marks) - 1)], curve)
             for bit, curve in zip(bit_row, owner_row, strict=True)
         ]
         for bit_row, owner_row in zip(bits, owner, strict=True)
     ]
-    return grid, math.exp(top), math.exp(low)
+    return grid, value(top), value(low)
 
 
 def _line(dots: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -96,10 +108,6 @@ def _line(dots: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
             for i in range(length + 1)
         }
     return found
-
-
-def _character(bit: int, curve: int, braille: bool) -> str:
-    return chr(0x2800 + bit) if braille else _ASCII[min(curve, len(_ASCII) - 1)]
 
 
 def _mean(points: Sequence[Point]) -> Point:

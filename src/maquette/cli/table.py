@@ -7,7 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
-_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "cyan": 36, "bold": 1, "dim": 2}
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+_COLOURS |= {"pink": 95, "lime": 92, "bold": 1, "dim": 2}
 _GAP = "  "
 
 
@@ -20,9 +21,14 @@ class Cell(NamedTuple):
 
 def paint(text: str, colour: str) -> str:
     """The text in a colour, where stdout shows colours and NO_COLOR isn't set."""
-    if not colour or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if not colour or not coloured():
         return text
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def coloured() -> bool:
+    """Whether what is printed shows in colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def terminal_width() -> int | None:

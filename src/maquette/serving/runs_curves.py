@@ -86,6 +86,7 @@ def _evaluation(at: float, event: Evaluated, clock: Clock) -> dict[str, Any]:
         "loss": _short(event.loss),
         "perplexity": _short(event.perplexity),
         "bits_per_byte": _short(event.bits_per_byte),
+        "accuracy": _short(event.accuracy),
         "best": event.best,
         "sources": {name: _short(loss) for name, loss in islice(event.sources.items(), _SOURCES)},
     }
