@@ -118,7 +118,9 @@ class Finished:
     reason: Literal["completed", "early_stop", "stopped"]
 
 
-Event = Started | Note | StepDone | Evaluated | Sampled | CheckpointDue | CheckpointSaved | Finished
+LoopEvent = Note | StepDone | Evaluated | Sampled | CheckpointDue | Finished
+"""What the training loop itself yields."""
+Event = LoopEvent | Started | CheckpointSaved
 
 EVENTS: dict[str, type[Event]] = {
     e.kind: e

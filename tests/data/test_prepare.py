@@ -189,6 +189,7 @@ def test_several_sources_share_the_tokenizers_text(
 ) -> None:
     class Source:
         count_words = False
+        encoder = encoding.TextEncoder
 
         def __init__(self, letter: str, documents: int) -> None:
             self._letter, self._documents = letter, documents

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from maquette.data.sources import SOURCES, SizedSource, open_source
+from maquette.data.source import SizedSource
+from maquette.data.sources import SOURCES, open_source
 from maquette.errors import DataError
 from maquette.spec.schema import Source, StoriesSource
 

@@ -67,6 +67,7 @@ def test_queries_and_keys_have_unit_size_with_qk_norm() -> None:
             qk_norm=True,
             norm_epsilon=1e-12,
             dropout=0.0,
+            rotate=None,
         )
         with torch.no_grad():
             layer.qkv.weight[: (4 + 2) * 4] *= scale  # queries and keys, not values

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from maquette.errors import DataError
 from maquette.tokenizers import bpe
-from maquette.tokenizers.bpe import END_OF_TEXT, BPETokenizer, train_bpe
+from maquette.tokenizers.bpe import BPETokenizer, train_bpe
+from maquette.tokenizers.special import END_OF_TEXT
 
 TEXTS = [
     "the cat sat on the mat. " * 20,

@@ -7,11 +7,9 @@ from hypothesis import strategies as st
 
 from maquette.errors import UsageError
 from maquette.tokenizers.base import Tokenizer
-from maquette.tokenizers.bpe import END_OF_TEXT, BPETokenizer, train_bpe
+from maquette.tokenizers.bpe import BPETokenizer, train_bpe
 from maquette.tokenizers.bytes import BytesTokenizer
 from maquette.tokenizers.chat import (
-    CHAT_TOKENS,
-    ROLES,
     STOPS,
     Message,
     check_chat,
@@ -25,6 +23,7 @@ from maquette.tokenizers.chat import (
     stop_tokens,
     turn_mask,
 )
+from maquette.tokenizers.special import CHAT_TOKENS, END_OF_TEXT, ROLES
 
 BYTES = BytesTokenizer()
 BPE = train_bpe(["user: hello system: there assistant: end <|user|> " * 20], 280)

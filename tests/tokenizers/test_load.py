@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from maquette.errors import DataError
-from maquette.tokenizers.bpe import END_OF_TEXT, train_bpe
+from maquette.tokenizers.bpe import train_bpe
 from maquette.tokenizers.bytes import BytesTokenizer
 from maquette.tokenizers.chat import encode_turn
 from maquette.tokenizers.load import load_tokenizer
+from maquette.tokenizers.special import END_OF_TEXT
 from tokenizers import Tokenizer as Library
 from tokenizers import models, pre_tokenizers, trainers
 

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from maquette.training.layer_decay import layer_scales
 from maquette.training.optimizer import (
     AdamW,
     Muon,
     Optimizer,
-    layer_scales,
-    make_optimizers,
+    make_adamw,
+    make_muon,
     orthogonalise,
     set_learning_rate,
 )
@@ -17,21 +18,23 @@ from tests.models.small import GPT2, LLAMA, small_model
 from tests.models.small_images import small_convnext
 
 ADAMW = {
-    "kind": "adamw",
     "learning_rate": 1e-2,
     "weight_decay": 0.1,
     "beta1": 0.9,
     "beta2": 0.95,
     "epsilon": 1e-8,
-    "muon_learning_rate": None,
-    "momentum": None,
+}
+MUON = {
+    **ADAMW,
+    "muon_learning_rate": 0.02,
+    "momentum": 0.95,
     "arithmetic": torch.float32,
 }
-MUON = {**ADAMW, "kind": "muon", "muon_learning_rate": 0.02, "momentum": 0.95}
 
 
 def optimizers(model: nn.Module, settings: dict[str, Any]) -> list[Optimizer]:
-    return make_optimizers(model, **settings)
+    make = make_muon if "momentum" in settings else make_adamw
+    return make(model, **settings)
 
 
 def random(*size: int, seed: int = 0) -> Tensor:
@@ -200,7 +203,8 @@ SHARES = {
 def test_lower_layers_learn_more_slowly(settings: dict[str, Any]) -> None:
     model = small_convnext()
     names = {id(p): name for name, p in model.named_parameters()}
-    made = optimizers(model, {**settings, "layer_decay": 0.5})
+    scales = layer_scales([name for name, _ in model.named_parameters()], 0.5)
+    made = optimizers(model, {**settings, "scales": scales})
     found: dict[str, float] = {}
     for optimizer in made:
         full = 0.02 if isinstance(optimizer, Muon) else 1e-2

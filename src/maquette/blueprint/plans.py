@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 
 from maquette.blueprint.blueprint import OptimizerPlan, SchedulePlan
-from maquette.errors import SpecError
+from maquette.blueprint.schedules import lay_out
 from maquette.spec.parts import AdamW, Muon, Schedule, TrainPart
 
 DEFAULT_STEPS = 2000
@@ -22,26 +22,12 @@ def plan_steps(train: TrainPart, windows: int) -> int:
 
 def plan_schedule(schedule: Schedule, steps: int) -> SchedulePlan:
     """The schedule of a run of so many steps. Raises SpecError where the warmup is longer."""
-    warmup = schedule.warmup_steps
-    if warmup is None:
-        warmup = min(200, steps // 20)
-    elif warmup > steps:
-        raise SpecError(
-            f"train.schedule.warmup_steps={warmup} is more than the run's {steps} steps; "
-            f"try {min(200, steps // 20)}"
-        )
-    decay = {
-        "cosine": steps - warmup,
-        "linear": steps - warmup,
-        "constant": 0,
-        "wsd": min(steps - warmup, round(schedule.decay_fraction * steps)),
-    }
-    return SchedulePlan(
-        kind=schedule.kind,
+    return lay_out(
+        schedule.kind,
         steps=steps,
-        warmup_steps=warmup,
-        decay_steps=decay[schedule.kind],
+        warmup_steps=schedule.warmup_steps,
         final_fraction=float(schedule.final_fraction),
+        decay_fraction=float(schedule.decay_fraction),
     )
 
 

@@ -4,17 +4,15 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from maquette.blueprint.blueprint import (
     AnyBlueprint,
     Blueprint,
     ImagePlan,
-    SchedulePlan,
     TextPlan,
     TrainPlan,
 )
@@ -25,18 +23,20 @@ from maquette.data.image.prepare import PreparedImages
 from maquette.data.prepare import Prepared
 from maquette.events import CheckpointDue, Evaluated, Event, Note, Sampled, Started
 from maquette.training import checkpoint, compilation
+from maquette.training.average import follow
 from maquette.training.device import (
     ACHIEVED_SHARE,
-    DTYPES,
     Precision,
     autocast,
     choose_device,
     choose_precision,
     measure_rate,
+    muon_arithmetic,
 )
+from maquette.training.layer_decay import layer_scales
 from maquette.training.loop import Every, TrainState, train
-from maquette.training.optimizer import make_optimizers
-from maquette.training.schedule import extended_factor, learning_rate_factor
+from maquette.training.optimizer import Optimizer, make_adamw, make_muon
+from maquette.training.schedule import extended_factor, schedule_factor
 
 
 class Task(Protocol):
@@ -108,22 +108,8 @@ class Training:
         self.autocast = autocast(self.device, self.precision)
         self.task = _task(blueprint, prepared, self.device, self.autocast)
         self.model = self.task.model
-        native = DTYPES["bf16" if self.precision == "bf16" else "float32"]
-        optimizer = plan.optimizer
-        self.optimizers = make_optimizers(
-            self.model,
-            kind=optimizer.kind,
-            learning_rate=optimizer.learning_rate,
-            weight_decay=optimizer.weight_decay,
-            beta1=optimizer.beta1,
-            beta2=optimizer.beta2,
-            epsilon=optimizer.epsilon,
-            muon_learning_rate=optimizer.muon_learning_rate,
-            momentum=optimizer.momentum,
-            arithmetic=native,
-            layer_decay=plan.layer_decay if isinstance(plan, ImagePlan) else 1.0,
-        )
-        self.average = _average(self.model, plan.average)
+        self.optimizers = _optimizers(self.model, plan, self.precision)
+        self.average = follow(self.model, plan.average)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.state = TrainState()
         self._notes = self.task.notes()
@@ -269,33 +255,41 @@ def decide_to_compile(
 
 def rate_factor(plan: TrainPlan) -> Callable[[int], float]:
     """The learning rate's share of its peak at each step of a plan, its extensions included."""
-    factor = _schedule_factor(plan.schedule)
+    factor = schedule_factor(plan.schedule)
     for extension in plan.extensions:
         factor = functools.partial(
             extended_factor,
             before=factor,
             after_step=extension.after_step,
             how=extension.how,
-            then=_schedule_factor(extension.schedule),
+            then=schedule_factor(extension.schedule),
             warmup_steps=extension.schedule.warmup_steps,
         )
     return factor
 
 
-def _schedule_factor(schedule: SchedulePlan) -> Callable[[int], float]:
-    return functools.partial(
-        learning_rate_factor,
-        kind=schedule.kind,
-        steps=schedule.steps,
-        warmup_steps=schedule.warmup_steps,
-        decay_steps=schedule.decay_steps,
-        final_fraction=schedule.final_fraction,
+def _optimizers(model: nn.Module, plan: TrainPlan, precision: Precision) -> list[Optimizer]:
+    """The optimizers of a plan; lower layers learn more slowly where it says so."""
+    scales = None
+    if isinstance(plan, ImagePlan):
+        scales = layer_scales([name for name, _ in model.named_parameters()], plan.layer_decay)
+    optimizer = plan.optimizer
+    shared: dict[str, Any] = {
+        "learning_rate": optimizer.learning_rate,
+        "weight_decay": optimizer.weight_decay,
+        "beta1": optimizer.beta1,
+        "beta2": optimizer.beta2,
+        "epsilon": optimizer.epsilon,
+        "scales": scales,
+    }
+    if optimizer.kind == "adamw":
+        return make_adamw(model, **shared)
+    assert optimizer.muon_learning_rate is not None
+    assert optimizer.momentum is not None
+    return make_muon(
+        model,
+        muon_learning_rate=optimizer.muon_learning_rate,
+        momentum=optimizer.momentum,
+        arithmetic=muon_arithmetic(precision),
+        **shared,
     )
-
-
-def _average(model: nn.Module, decay: float) -> AveragedModel | None:
-    """A copy of the model that follows it (Polyak & Juditsky 1992), if there is a decay."""
-    if not decay:
-        return None
-    follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(model, multi_avg_fn=follow)

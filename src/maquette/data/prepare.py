@@ -11,7 +11,6 @@ The key is a hash of everything that the tokens depend on.
 """
 
 import hashlib
-import heapq
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,15 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.data.cache import FACTS_FILE, cache_folder, preparing
-from maquette.data.encoding import Encoder, batched
-from maquette.data.sources import (
-    RemarkingSource,
-    SizedSource,
+from maquette.data.corpus import Corpus
+from maquette.data.source import (
     TextSource,
+    encode_split,
+    expected_bytes,
     naming,
-    open_source,
+    no_text,
+    training_texts,
 )
-from maquette.data.text.piece import Piece, cut_safely
+from maquette.data.sources import RemarkingSource, open_source
 from maquette.errors import DamagedError, DataError, RunError
 from maquette.facts import DataFacts, SplitFacts
 from maquette.quantities import format_bytes
@@ -98,6 +98,16 @@ class Prepared:
     facts: DataFacts
     reused: bool
     remarks: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def corpus(self) -> Corpus:
+        """All splits, mapped into memory."""
+        splits = {split for splits in self.facts.sources.values() for split in splits}
+        return Corpus(
+            self.tokenizer,
+            {split: self.tokens(split) for split in splits},
+            {split: self.masks(split) for split in splits},
+        )
 
     def tokens(self, split: str) -> dict[str, Tokens]:
         """Source name -> token ids, shape (N,); sources without this split are left out."""
@@ -268,34 +278,16 @@ def _make_tokenizer(
 
 
 def _training_texts(sources: dict[str, TextSource], report: Report) -> Iterator[str]:
-    """Pieces of the train splits, about as many characters of each source at any time.
-
-    Of a source larger than what is read, pieces from all of it rather than its beginning.
-    """
+    """What the tokenizer is trained on."""
     budget = bpe.TRAINING_CHARACTERS
-    sizes = [_size(source, "train") for source in sources.values()]
+    sizes = [expected_bytes(source, "train") for source in sources.values()]
     total = None if None in sizes else sum(size or 0 for size in sizes)
     expected = None if total is None else min(total, budget)
-    queue = [
-        (0, order, name, _strided(source, max(1, -(-(size or 0) // budget))))
-        for order, ((name, source), size) in enumerate(zip(sources.items(), sizes, strict=True))
-    ]
     read_bytes = 0
-    while queue:
-        characters, order, name, pieces = heapq.heappop(queue)
-        with naming(name):
-            piece = next(pieces, None)
-        if piece is not None:
-            read_bytes += len(piece.text)
-            report(Progress("tokenizer", name, "train", 0, 0, read_bytes, expected))
-            yield piece.text
-            heapq.heappush(queue, (characters + len(piece.text), order, name, pieces))
-
-
-def _strided(source: TextSource, stride: int) -> Iterator[Piece]:
-    for number, piece in enumerate(cut_safely(source.pieces("train"))):
-        if number % stride == 0:
-            yield piece
+    for name, text in training_texts(sources, budget):
+        read_bytes += len(text)
+        report(Progress("tokenizer", name, "train", 0, 0, read_bytes, expected))
+        yield text
 
 
 def _write(
@@ -308,36 +300,27 @@ def _write(
 ) -> SplitFacts:
     """Encode one split of one source into its file, a batch of pieces at a time."""
     dtype = _dtype(tokenizer.vocabulary)
-    encoder = Encoder(tokenizer)
+    lengths = tokenizer.token_bytes().astype(np.int64)  # bytes that each id stands for
     documents = tokens = read_bytes = words = 0
-    total_bytes = _size(source, split)
+    total_bytes = expected_bytes(source, split)
     digest = hashlib.sha256()
     mask_path = place / _file_name(name, split, "mask")
     with (place / _file_name(name, split)).open("wb") as file, mask_path.open("wb") as masks:
-        for batch in batched(cut_safely(source.pieces(split))):
-            if tokenizer.kind == "bytes" and any("\0" in piece.text for piece in batch):
-                raise DataError(
-                    f"its {split} split holds byte 0, which ends a document for the byte tokenizer",
-                    hint="take it out of the text, or use tokenizer: {kind: bpe}",
-                )
-            stream, mask = encoder.encode(batch)
+        for batch, stream, mask in encode_split(source, split, tokenizer):
             written = stream.astype(dtype).tobytes()
             file.write(written)
             masks.write(mask)
             digest.update(written)
             documents += sum(piece.last for piece in batch)
             tokens += len(stream)
-            read_bytes += int(encoder.lengths[stream].sum())
+            read_bytes += int(lengths[stream].sum())
             if source.count_words:
                 words += sum(len(p.text.split()) + p.text.count("\n") for p in batch)
             report(Progress("tokens", name, split, documents, tokens, read_bytes, total_bytes))
     if not mask_path.stat().st_size:
         mask_path.unlink()
     if not read_bytes:
-        raise DataError(
-            f"its {split} split holds no text",
-            hint="give it more documents, or raise validation_fraction",
-        )
+        raise no_text(split)
     counted = words if source.count_words else None
     return SplitFacts(documents, tokens, read_bytes, counted, digest.hexdigest())
 
@@ -350,12 +333,10 @@ def _file_name(source: str, split: str, kind: str = "tokens") -> str:
     return f"{source}.{split}.{kind}"
 
 
-def _size(source: TextSource, split: str) -> int | None:
-    return source.size(split) if isinstance(source, SizedSource) else None
-
-
 def _bytes_of_text(sources: dict[str, TextSource]) -> int | None:
-    sizes = [_size(source, split) for source in sources.values() for split in source.splits()]
+    sizes = [
+        expected_bytes(source, split) for source in sources.values() for split in source.splits()
+    ]
     return None if None in sizes else sum(size or 0 for size in sizes)
 
 

@@ -206,17 +206,8 @@ class BatchDecoder:
         """One token of each sequence -> what the output layer reads, (B, C)."""
         model = self.model
         places = _Places(positions, model.token_embedding.weight.device)
-        x = model.token_embedding(torch.tensor(tokens, device=places.positions.device))
-        rotary = None
-        if model.position_embedding is not None:
-            x = x + model.position_embedding.weight[places.positions]
-        else:
-            assert model.rotary_cosines is not None
-            assert model.rotary_sines is not None
-            tables = model.rotary_cosines, model.rotary_sines
-            cosines, sines = (table[places.positions][:, None, None] for table in tables)
-            rotary = cosines, sines  # (B, 1, 1, D)
-        x = x[:, None]  # (B, 1, C)
+        x = model.token_embedding(torch.tensor(tokens, device=places.positions.device)[:, None])
+        x, rotary = model.position_embedding(x, places.positions[:, None])  # (B, 1, C)
         for block, cache in zip(model.blocks, self._caches, strict=True):
             cache.places, cache.mask = places, places.mask
             x = block(x, rotary, cache)

@@ -5,12 +5,11 @@ S keys: the T new ones after those of the cache.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from maquette.models.rotary import rotate
 
 BLOCK = 128
 """Queries per block on a CPU. Keys after a block's last query are masked, so they are not even
@@ -94,7 +93,8 @@ class Attention(nn.Module):
     """Self-attention over a (B, T, C) sequence; query heads share key/value heads in groups.
 
     Grouped-query attention: Ainslie et al. 2023, arXiv:2305.13245. `qk_norm` gives queries and
-    keys unit RMS a head (Henry et al. 2020, arXiv:2010.04245), which bounds the scores.
+    keys unit RMS a head (Henry et al. 2020, arXiv:2010.04245), which bounds the scores. `rotate`
+    turns them by where they stand.
     """
 
     def __init__(
@@ -108,11 +108,13 @@ class Attention(nn.Module):
         qk_norm: bool,
         norm_epsilon: float,
         dropout: float,
+        rotate: Callable[[Tensor, Tensor, Tensor], Tensor] | None,
     ) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = heads, kv_heads, head_dim
         self.qk_norm, self.norm_epsilon = qk_norm, norm_epsilon
         self.dropout = dropout
+        self.rotate = rotate
         self.qkv = nn.Linear(width, (heads + 2 * kv_heads) * head_dim, bias=bias)
         self.output = nn.Linear(heads * head_dim, width, bias=bias)
 
@@ -126,8 +128,9 @@ class Attention(nn.Module):
         qk, v = qkv.split((H + K, K), dim=1)  # queries and keys together: half as many calls
         if self.qk_norm:
             qk = F.rms_norm(qk, (D,), eps=self.norm_epsilon)
-        if rotary is not None:
-            qk = rotate(qk, *rotary)
+        if self.rotate is not None:
+            assert rotary is not None
+            qk = self.rotate(qk, *rotary)
         q, k = qk.split((H, K), dim=1)
         mask = None
         if cache is not None:
@@ -135,5 +138,5 @@ class Attention(nn.Module):
             mask = cache.mask
         dropout = self.dropout if self.training else 0.0
         mixed = causal_attention(q, k, v, mask=mask, dropout=dropout)
-        mixed = mixed.transpose(1, 2).reshape(B, T, H * D)
-        return self.output(mixed)  # type: ignore[no-any-return]
+        y: Tensor = self.output(mixed.transpose(1, 2).reshape(B, T, H * D))
+        return y

@@ -5,15 +5,13 @@ B batch, T tokens, C channels, V vocabulary.
 
 import math
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from maquette.models.attention import Attention, LayerCache
 from maquette.models.feedforward import FeedForward
-from maquette.models.loss import IGNORE, linear_cross_entropy
+from maquette.models.loss import LOSSES
 from maquette.models.norm import make_norm
-from maquette.models.rotary import rotary_table
+from maquette.models.positions import POSITIONS, ROTATIONS
 from maquette.shapes import GPTShape
 
 
@@ -33,6 +31,7 @@ class Block(nn.Module):
             qk_norm=s.qk_norm,
             norm_epsilon=s.norm_epsilon,
             dropout=s.dropout,
+            rotate=ROTATIONS[s.position],
         )
         self.feed_forward_norm = make_norm(s.norm, s.width, epsilon=s.norm_epsilon, bias=s.bias)
         self.feed_forward = FeedForward(width=s.width, hidden=s.hidden, kind=s.mlp, bias=s.bias)
@@ -50,21 +49,11 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """Token ids to logits, and to the loss where targets are given."""
 
-    rotary_cosines: Tensor | None
-    rotary_sines: Tensor | None
-
     def __init__(self, shape: GPTShape) -> None:
         super().__init__()
         self.shape = shape
         self.token_embedding = nn.Embedding(shape.vocabulary, shape.width)
-        cosines, sines, positions = None, None, None
-        if shape.position == "rope":
-            cosines, sines = rotary_table(shape.context, shape.head_dim, shape.rope_base)
-        else:
-            positions = nn.Embedding(shape.context, shape.width)
-        self.position_embedding = positions
-        self.register_buffer("rotary_cosines", cosines, persistent=False)
-        self.register_buffer("rotary_sines", sines, persistent=False)
+        self.position_embedding = POSITIONS[shape.position](shape)
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
         self.norm = make_norm(shape.norm, shape.width, epsilon=shape.norm_epsilon, bias=shape.bias)
@@ -91,18 +80,12 @@ class GPT(nn.Module):
         start = cache[0].length if cache else 0
         stop = start + tokens.size(1)
         assert stop <= self.shape.context, "more tokens than the context holds"
-        x = self.token_embedding(tokens)
-        rotary = None
-        if self.position_embedding is not None:
-            x = x + self.position_embedding.weight[start:stop]
-        else:
-            assert self.rotary_cosines is not None
-            assert self.rotary_sines is not None
-            rotary = self.rotary_cosines[start:stop], self.rotary_sines[start:stop]
+        x, rotary = self.position_embedding(self.token_embedding(tokens), slice(start, stop))
         x = self.dropout(x)
         for i, block in enumerate(self.blocks):
             x = block(x, rotary, cache[i] if cache else None)
-        return self.norm(x)  # type: ignore[no-any-return]
+        features: Tensor = self.norm(x)
+        return features
 
     def new_cache(self, batch: int) -> list[LayerCache]:
         """An empty cache for `batch` sequences of up to `context` tokens, on the model's device."""
@@ -112,11 +95,8 @@ class GPT(nn.Module):
 
     def _loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """Mean cross entropy in nats, without full logits where the vocabulary is large."""
-        x, targets = x.flatten(0, 1), targets.flatten()
-        if self.shape.vocabulary > 4 * self.shape.width:
-            return linear_cross_entropy(x, self.output.weight, targets)
-        loss = F.cross_entropy(self.output(x).float(), targets, ignore_index=IGNORE)
-        return torch.where((targets == IGNORE).all(), loss.new_zeros(()), loss)
+        loss = LOSSES[self.shape.vocabulary > 4 * self.shape.width]
+        return loss(x.flatten(0, 1), self.output.weight, targets.flatten())
 
 
 def initialise(model: nn.Module, *, depth: int, tied: bool) -> None:

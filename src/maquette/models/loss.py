@@ -1,19 +1,30 @@
-"""Cross entropy behind a linear layer, without all logits at once.
+"""Cross entropy behind a linear layer, with all logits at once or without.
 
 N rows, C channels, V vocabulary.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 IGNORE = -100
 """A target that doesn't count."""
 
 ROWS = 512
 """Rows whose logits are there at one time: enough to keep the products busy."""
+
+
+def whole_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropy in nats of softmax(x weightT), x (N, C), weight (V, C), targets (N,).
+
+    Targets equal to IGNORE don't count; where none does, the loss is 0.
+    """
+    loss = F.cross_entropy(F.linear(x, weight).float(), targets, ignore_index=IGNORE)
+    return torch.where((targets == IGNORE).all(), loss.new_zeros(()), loss)
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, targets: Tensor, *, rows: int = ROWS) -> Tensor:
@@ -67,3 +78,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scale = gradient / count.clamp(min=1)
         x_gradient, w_gradient = x_gradient * scale, w_gradient * scale
         return x_gradient.to(ctx.dtypes[0]), w_gradient.to(ctx.dtypes[1]), None, None
+
+
+LOSSES: dict[bool, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    False: whole_cross_entropy,
+    True: linear_cross_entropy,
+}
+"""By whether the vocabulary is large, so that all logits would take most of the memory."""

@@ -1,7 +1,28 @@
 """Rotary position embedding (Su et al. 2021, arXiv:2104.09864)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class RotaryPositions(nn.Module):
+    """Tells attention where tokens stand, by how far queries and keys are turned."""
+
+    cosines: Tensor
+    sines: Tensor
+
+    def __init__(self, *, positions: int, head_dim: int, base: float) -> None:
+        super().__init__()
+        cosines, sines = rotary_table(positions, head_dim, base)
+        self.register_buffer("cosines", cosines, persistent=False)
+        self.register_buffer("sines", sines, persistent=False)
+
+    def forward(self, x: Tensor, where: slice | Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Embeddings (B, T, C) as they are, and the rows of the table for attention.
+
+        `where` the tokens stand: a slice of positions, or those of each sequence, (B, T).
+        """
+        # (1, T, D) or (B, 1, T, D): the same for every head
+        return x, (self.cosines[where].unsqueeze(-3), self.sines[where].unsqueeze(-3))
 
 
 def rotary_table(positions: int, head_dim: int, base: float) -> tuple[Tensor, Tensor]:

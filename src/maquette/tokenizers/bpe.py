@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from maquette.errors import DataError
 from maquette.tokenizers.bytes import to_utf8
-from maquette.tokenizers.chat import CHAT_TOKENS
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from maquette.tokenizers.special import CHAT_TOKENS, END_OF_TEXT, SPECIAL_TOKENS
+from tokenizers import Tokenizer as Library
+from tokenizers import decoders, models, pre_tokenizers, trainers
 
 # The library warns on every fork after it has used threads, unless this is set. A forked child
 # has lost those threads and must not wait for them, so it encodes on one.
@@ -25,9 +26,6 @@ if hasattr(os, "register_at_fork"):
         after_in_child=lambda: os.environ.__setitem__("TOKENIZERS_PARALLELISM", "false")
     )
 
-END_OF_TEXT = "<|endoftext|>"
-SPECIAL_TOKENS = (END_OF_TEXT, *CHAT_TOKENS.values())
-"""Ids 0, 1, ... of every tokenizer trained here. Text that holds them literally is text."""
 TRAINING_CHARACTERS = 32_000_000
 """The merges are learned from at most so much text; more changes them little and takes memory."""
 MINIMUM_COUNT = 2  # a pair seen once teaches nothing
@@ -38,7 +36,7 @@ class BPETokenizer:
 
     kind = "bpe"
 
-    def __init__(self, library: Tokenizer) -> None:
+    def __init__(self, library: Library) -> None:
         end_of_text = library.token_to_id(END_OF_TEXT)
         if end_of_text is None:
             raise ValueError(f"the tokenizer has no {END_OF_TEXT} token")
@@ -86,7 +84,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> BPETokenizer:
     Reads at most TRAINING_CHARACTERS, one text after another, and keeps word counts only; the same
     texts give the same tokenizer. Raises DataError when the texts hold too few different pairs.
     """
-    library = Tokenizer(models.BPE())
+    library = Library(models.BPE())
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     library.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -107,7 +105,7 @@ def train_bpe(texts: Iterable[str], vocabulary: int) -> BPETokenizer:
     return BPETokenizer(library)
 
 
-def _chat_tokens(library: Tokenizer) -> dict[str, int] | None:
+def _chat_tokens(library: Library) -> dict[str, int] | None:
     specials = {str(token): i for i, token in library.get_added_tokens_decoder().items()}
     if not all(token in specials for token in CHAT_TOKENS.values()):
         return None
@@ -123,7 +121,7 @@ def _at_most(characters: int, texts: Iterable[str]) -> Iterator[str]:
             return
 
 
-def _bytes_of_ids(library: Tokenizer) -> list[bytes]:
+def _bytes_of_ids(library: Library) -> list[bytes]:
     to_byte = _byte_of_character()
     specials = library.get_added_tokens_decoder()
     pieces = {i: token for token, i in library.get_vocab().items()}

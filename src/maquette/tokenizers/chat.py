@@ -20,14 +20,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from maquette.errors import UsageError
+from maquette.tokenizers.special import END_OF_TURN, ROLES
 
 if TYPE_CHECKING:
     from maquette.tokenizers.base import Tokenizer
 
-ROLES = ("system", "user", "assistant")
-END_OF_TURN = "end"
-CHAT_TOKENS = {name: f"<|{name}|>" for name in (*ROLES, END_OF_TURN)}
-"""Name -> special token of BPE tokenizers."""
 STOPS = tuple(f"\n{role}:" for role in ROLES)
 """What ends an answer in a transcript."""
 

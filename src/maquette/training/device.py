@@ -131,6 +131,11 @@ def _product_seconds(a: torch.Tensor, device: torch.device) -> float:
     return time.perf_counter() - begin
 
 
+def muon_arithmetic(precision: Precision) -> torch.dtype:
+    """What Muon orthogonalises in: bfloat16 only where the training computes in it anyway."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast | nullcontext[None]:
     """Matrix products in the precision, everything delicate in float32."""
     if precision == "float32":

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from maquette.errors import TrainingError
-from maquette.events import CheckpointDue, Evaluated, Event, Finished, Note, Sampled, StepDone
+from maquette.events import (
+    CheckpointDue,
+    Evaluated,
+    Finished,
+    LoopEvent,
+    Note,
+    Sampled,
+    StepDone,
+)
 from maquette.models.loss import IGNORE
 from maquette.training.optimizer import Optimizer, set_learning_rate
 
@@ -60,7 +68,7 @@ def train(
     average: AveragedModel | None,
     patience: int | None,
     stop: Callable[[], bool],
-) -> Iterator[Event]:
+) -> Iterator[LoopEvent]:
     """Train from `state` to step `steps`, yielding events; `state` moves along.
 
     `batch(k)` gives inputs and targets of step k + 1: tokens (B, T) and those that follow them, or

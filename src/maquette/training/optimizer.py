@@ -1,20 +1,18 @@
-"""Optimizers: AdamW, or Muon for the blocks' matrices and AdamW for the rest.
+"""Optimizers: they update parameters by their gradients.
 
 They have what the loop, the scaler and a checkpoint need of torch.optim.Optimizer, and aren't
 derived from it: to make one of those imports torch's compiler, which takes a worker a second of
 every start.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
-_BLOCK = re.compile(r"stages\.(\d+)\.(?:blocks\.(\d+)|downsample)\.")
 
 
 def orthogonalise(matrices: Tensor, *, iterations: int = 5) -> Tensor:
@@ -159,85 +157,80 @@ class Muon:
         torch._foreach_add_(parameters, list(updates.unbind()), alpha=-rate)
 
 
-def make_optimizers(
+def make_adamw(
     model: nn.Module,
     *,
-    kind: Literal["adamw", "muon"],
     learning_rate: float,
     weight_decay: float,
     beta1: float,
     beta2: float,
     epsilon: float,
-    muon_learning_rate: float | None,
-    momentum: float | None,
-    arithmetic: torch.dtype,
-    layer_decay: float = 1.0,
+    scales: Mapping[str, float] | None = None,
 ) -> list[Optimizer]:
-    """The optimizers of a model; each parameter belongs to one, each group knows its `peak` rate.
+    """AdamW for all of a model; each group knows its `peak` rate.
 
-    Weight decay acts on matrices only: pulling gains and biases to zero has no use. Muon takes
-    the matrices inside the blocks; embeddings and the output layer have rows that mean one token
-    each, not a linear map to be orthogonalised, and stay with AdamW. With `layer_decay` below 1
-    lower layers learn more slowly (`layer_scales`); the head's groups come first.
+    Weight decay acts on matrices only: pulling gains and biases to zero has no use. With `scales`,
+    a parameter learns at that share of the rate; the groups with the highest come first.
     """
-    named = list(model.named_parameters())
-    scales = layer_scales([name for name, _ in named], layer_decay)
-    inside = {
-        name for name, p in named if kind == "muon" and p.ndim == 2 and "blocks" in name.split(".")
-    }
-    rest = [(name, p) for name, p in named if name not in inside]
-    groups = [
-        {"params": chosen, "lr": learning_rate * scale, "weight_decay": decay}
-        for scale in sorted(set(scales.values()), reverse=True)
-        for matrices, decay in ((True, weight_decay), (False, 0.0))
-        if (chosen := [p for n, p in rest if scales[n] == scale and (p.ndim >= 2) is matrices])
-    ]
-    optimizers: list[Optimizer] = [AdamW(groups, betas=(beta1, beta2), eps=epsilon)]
+    named = dict(model.named_parameters())
+    groups = _groups(named, scales or {}, learning_rate, weight_decay)
+    return _with_peaks([AdamW(groups, betas=(beta1, beta2), eps=epsilon)])
+
+
+def make_muon(
+    model: nn.Module,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    muon_learning_rate: float,
+    momentum: float,
+    arithmetic: torch.dtype,
+    scales: Mapping[str, float] | None = None,
+) -> list[Optimizer]:
+    """Muon for the matrices inside a model's blocks, and AdamW, as `make_adamw`, for the rest.
+
+    Embeddings and the output layer have rows that mean one token each, not a linear map to be
+    orthogonalised, and stay with AdamW.
+    """
+    named = dict(model.named_parameters())
+    inside = {name: p for name, p in named.items() if p.ndim == 2 and "blocks" in name.split(".")}
+    rest = {name: p for name, p in named.items() if name not in inside}
+    rest_groups = _groups(rest, scales or {}, learning_rate, weight_decay)
+    optimizers: list[Optimizer] = [AdamW(rest_groups, betas=(beta1, beta2), eps=epsilon)]
     if inside:
-        assert muon_learning_rate is not None
-        assert momentum is not None
-        blocks = [
-            {
-                "params": [p for n, p in named if n in inside and scales[n] == scale],
-                "lr": muon_learning_rate * scale,
-                "weight_decay": weight_decay,
-            }
-            for scale in sorted({scales[name] for name in inside}, reverse=True)
-        ]
-        optimizers.append(Muon(blocks, momentum=momentum, arithmetic=arithmetic))
+        groups = _groups(inside, scales or {}, muon_learning_rate, weight_decay)
+        optimizers.append(Muon(groups, momentum=momentum, arithmetic=arithmetic))
+    return _with_peaks(optimizers)
+
+
+def _groups(
+    named: Mapping[str, Tensor], scales: Mapping[str, float], rate: float, weight_decay: float
+) -> list[Group]:
+    share = {name: scales.get(name, 1.0) for name in named}
+    return [
+        {"params": chosen, "lr": rate * scale, "weight_decay": decay}
+        for scale in sorted(set(share.values()), reverse=True)
+        for matrices, decay in ((True, weight_decay), (False, 0.0))
+        if (
+            chosen := [
+                p for n, p in named.items() if share[n] == scale and (p.ndim >= 2) is matrices
+            ]
+        )
+    ]
+
+
+def _with_peaks(optimizers: list[Optimizer]) -> list[Optimizer]:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
 
 
-def layer_scales(names: Sequence[str], decay: float) -> dict[str, float]:
-    """Each parameter's share of the learning rate: `decay` for every layer above its own.
-
-    The layers of a ConvNeXt are the stem, each block in order, and the head, which has the full
-    rate; what halves the map belongs to the block after it. (The rule of BEiT, Bao et al. 2021,
-    arXiv:2106.08254; the published ConvNeXt takes three blocks of the third stage as one layer.)
-    """
-    if decay == 1:
-        return dict.fromkeys(names, 1.0)
-    found = {name: _BLOCK.match(name) for name in names}
-    blocks = sorted({(int(m[1]), int(m[2] or 0)) for m in found.values() if m})
-    layers = {
-        name: 1 + blocks.index((int(m[1]), int(m[2] or 0))) if m else _end(name, len(blocks) + 1)
-        for name, m in found.items()
-    }
-    return {name: decay ** (len(blocks) + 1 - layer) for name, layer in layers.items()}
-
-
-def _end(name: str, last: int) -> int:
-    part = name.partition(".")[0]
-    assert part in ("stem", "head"), f"{name} belongs to no layer of a ConvNeXt"
-    return 0 if part == "stem" else last
-
-
 def set_learning_rate(optimizers: Iterable[Optimizer], factor: float) -> float:
-    """Set every group to its peak times the factor; returns the rate of the first group, which is
-    that of the head."""
+    """Set every group to its peak times the factor; returns the rate of the first group."""
     optimizers = list(optimizers)
     for optimizer in optimizers:
         for group in optimizer.param_groups:

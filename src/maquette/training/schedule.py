@@ -1,8 +1,11 @@
 """The learning rate over a run, as a share of its peak."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal
+
+from maquette.blueprint.blueprint import SchedulePlan
 
 
 def learning_rate_factor(
@@ -28,6 +31,18 @@ def learning_rate_factor(
     done = 1 - max(0, left) / decay_steps
     fall = 0.5 * (1 + math.cos(math.pi * done)) if kind == "cosine" else 1 - done
     return final_fraction + (1 - final_fraction) * fall
+
+
+def schedule_factor(plan: SchedulePlan) -> Callable[[int], float]:
+    """The learning rate's share of its peak at each step of a plan."""
+    return functools.partial(
+        learning_rate_factor,
+        kind=plan.kind,
+        steps=plan.steps,
+        warmup_steps=plan.warmup_steps,
+        decay_steps=plan.decay_steps,
+        final_fraction=plan.final_fraction,
+    )
 
 
 def extended_factor(

@@ -158,7 +158,7 @@ def test_held_out_files_are_not_trained_on(tmp_path: Path) -> None:
     assert source.splits() == ("train", "validation", "test")
     firsts = [dialogues(source, split)[0][0].content for split in source.splits()]
     assert firsts == ["0", "1", "2"]
-    assert source.size("train") == (tmp_path / "train.jsonl").stat().st_size
+    assert source.expected_bytes("train") == (tmp_path / "train.jsonl").stat().st_size
     with pytest.raises(DataError, match="every file is held out"):
         Dialogues(named["test_path"], **named)
 
@@ -222,7 +222,7 @@ def test_the_primer_is_the_default() -> None:
     assert sum(map(len, splits)) == primer_text().count("<dialogue>")
     assert len(splits) == 2
     assert 0.05 < len(splits[1]) / sum(map(len, splits)) < 0.2
-    assert source.size("train") > source.size("validation") > 1000
+    assert source.expected_bytes("train") > source.expected_bytes("validation") > 1000
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")

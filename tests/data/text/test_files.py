@@ -121,7 +121,7 @@ def test_fingerprint_follows_what_matters(tmp_path: Path) -> None:
 def test_sizes_are_near(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("0123456789" * 10)
     source = Files(str(tmp_path / "a.txt"), validation_fraction=0.2)
-    assert (source.size("train"), source.size("validation")) == (80, 20)
+    assert (source.expected_bytes("train"), source.expected_bytes("validation")) == (80, 20)
 
 
 @pytest.mark.skipif(not (SHARED / "tinyshakespeare").is_dir(), reason="needs ../shared/data")

@@ -255,8 +255,8 @@ def test_sizes_are_near(tmp_path: Path) -> None:
     many(tmp_path)
     source = Notes(str(tmp_path), validation_fraction=0.25)
     whole = sum(path.stat().st_size for path in tmp_path.rglob("*.md"))
-    assert source.size("train") + source.size("validation") == whole
-    assert source.size("validation") == round(whole / 4)
+    assert source.expected_bytes("train") + source.expected_bytes("validation") == whole
+    assert source.expected_bytes("validation") == round(whole / 4)
 
 
 def test_errors_say_what_is_there(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_documents_are_articles(folder: Path, monkeypatch: pytest.MonkeyPatch, s
     source = WikiText(CONFIG, path=str(folder))
     assert source.splits() == ("train", "validation", "test")
     assert [articles(source, split) for split in source.splits()] == [ARTICLES] * 3
-    assert source.size("train") == len(TEXT)
+    assert source.expected_bytes("train") == len(TEXT)
 
 
 @pytest.mark.parametrize("names", ["wiki.{}.tokens", "{}.raw", "wikitext-2-v1/{}.txt"])

@@ -36,7 +36,7 @@ from maquette.data.image.holdout import hold_out
 from maquette.data.image.pixels import Images, PixelImages
 from maquette.data.image.source import ImageSource, Split, Stored, listed
 from maquette.data.image.writing import SplitWriter
-from maquette.data.sources import naming
+from maquette.data.source import naming
 from maquette.errors import DamagedError, DataError, RunError
 from maquette.facts import ImageFacts, ImageSplitFacts
 from maquette.quantities import format_bytes

@@ -8,7 +8,7 @@ from maquette.data.image.hub import HubImages
 from maquette.data.image.parquet import ParquetImages
 from maquette.data.image.shapes import Shapes
 from maquette.data.image.source import ImageSource
-from maquette.data.sources import naming
+from maquette.data.source import naming
 from maquette.spec.image import ImageSource as SourcePart
 
 SOURCES: dict[str, Callable[..., ImageSource]] = {

@@ -4,15 +4,15 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from maquette.data.text.holdout import ContentHash, Survey
 from maquette.data.text.piece import Piece
 from maquette.data.text.reading import Found, find_files, read_blocks, unreadable
+from maquette.data.turns import TurnEncoder
 from maquette.errors import DataError
-from maquette.tokenizers.chat import ROLES
+from maquette.tokenizers.special import ROLES
 
 PRIMER = "primer.txt"
 _TAG = re.compile(rf"({'|'.join(ROLES)}):[ \t]?(.*)", re.DOTALL)
@@ -38,6 +38,7 @@ class Dialogues:
     """
 
     count_words = False
+    encoder = TurnEncoder
 
     def __init__(
         self,
@@ -82,7 +83,7 @@ class Dialogues:
         """Train and validation, and test if files are given for it."""
         return ("train", "validation", "test") if "test" in self._files else ("train", "validation")
 
-    def size(self, split: str) -> int:
+    def expected_bytes(self, split: str) -> int:
         """Bytes of text to expect in a split, to show progress by."""
         if split != "train" and split in self._files:
             return _bytes(self._files[split])
@@ -140,7 +141,7 @@ class Dialogues:
 
 def primer_text() -> str:
     """The built-in dialogues, as text."""
-    return resources.files(__package__).joinpath(PRIMER).read_text(encoding="utf-8")
+    return Path(__file__).with_name(PRIMER).read_text(encoding="utf-8")
 
 
 def read_dialogues(path: Path) -> Iterator[list[Turn]]:

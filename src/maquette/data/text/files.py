@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from maquette.data.encoding import TextEncoder
 from maquette.data.text.holdout import ContentHash, Survey
 from maquette.data.text.piece import Piece
 from maquette.data.text.reading import Found, find_files, read_documents, unreadable
@@ -20,6 +21,7 @@ class Files:
     """
 
     count_words = False
+    encoder = TextEncoder
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Files:
         """Train and validation, and test if files are given for it."""
         return ("train", "validation", "test") if "test" in self._files else ("train", "validation")
 
-    def size(self, split: str) -> int:
+    def expected_bytes(self, split: str) -> int:
         """Bytes of text to expect in a split, to show progress by."""
         if split in self._files and (split != "train" or "validation" in self._files):
             return sum(_stat(f)[0] for f in self._files[split])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from maquette.data.encoding import TextEncoder
 from maquette.data.text.holdout import ContentHash, Survey
 from maquette.data.text.piece import Piece
 from maquette.errors import DataError
@@ -23,6 +24,7 @@ class Hub:
     """
 
     count_words = False
+    encoder = TextEncoder
 
     def __init__(
         self,

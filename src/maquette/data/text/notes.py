@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from maquette.data.encoding import TextEncoder
 from maquette.data.text import cleaning
 from maquette.data.text.holdout import FEW_DOCUMENTS, ContentHash
 from maquette.data.text.piece import Piece
@@ -96,6 +97,7 @@ class Notes:
     """
 
     count_words = False
+    encoder = TextEncoder
 
     def __init__(
         self,
@@ -146,7 +148,7 @@ class Notes:
         """Train and validation."""
         return ("train", "validation")
 
-    def size(self, split: str) -> int:
+    def expected_bytes(self, split: str) -> int:
         """Bytes of text to expect in a split, to show progress by."""
         if self._bytes is None:
             self.fingerprint()

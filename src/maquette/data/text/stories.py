@@ -29,9 +29,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 
-from maquette.data.text import stories_animals, stories_home, stories_outdoors, stories_sums
-from maquette.data.text import stories_words as words
+from maquette.data.encoding import TextEncoder
 from maquette.data.text.piece import Piece
+from maquette.data.text.stories_animals import ANIMALS_PLOTS
+from maquette.data.text.stories_home import HOME_PLOTS
+from maquette.data.text.stories_outdoors import OUTDOORS_PLOTS
+from maquette.data.text.stories_sums import SUMS_PLOTS
+from maquette.data.text.stories_words import BOYS, GIRLS, HE_BEASTS, SHE_BEASTS, TABLES
 
 VERSION = 4
 """Bump it whenever any text changes: prepared data and runs are told apart by it."""
@@ -92,9 +96,9 @@ def people(table: str, she: bool) -> list[Row]:
 def tables() -> dict[str, list[Row]]:
     """All that a plot can draw from, by name."""
     return {
-        "hero": people(words.GIRLS, she=True) + people(words.BOYS, she=False),
-        "beasts": people(words.SHE_BEASTS, she=True) + people(words.HE_BEASTS, she=False),
-    } | {name: read_table(text) for name, text in words.TABLES.items()}
+        "hero": people(GIRLS, she=True) + people(BOYS, she=False),
+        "beasts": people(SHE_BEASTS, she=True) + people(HE_BEASTS, she=False),
+    } | {name: read_table(text) for name, text in TABLES.items()}
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,8 @@ def read_plot(name: str, text: str) -> Plot:
 @cache
 def plots() -> list[Plot]:
     """All plots, read once, when the first story is wanted."""
-    families = (stories_home, stories_outdoors, stories_animals, stories_sums)
-    found = [item for family in families for item in family.PLOTS.items()]
-    return [read_plot(name, text) for name, text in found]
+    families = (HOME_PLOTS, OUTDOORS_PLOTS, ANIMALS_PLOTS, SUMS_PLOTS)
+    return [read_plot(name, text) for family in families for name, text in family.items()]
 
 
 def once_named(last: str, sentence: str) -> str:
@@ -201,6 +204,7 @@ class Stories:
     """The stories as a source of text: `stories` to train on, a twentieth of it for each other."""
 
     count_words = False
+    encoder = TextEncoder
 
     def __init__(self, *, stories: int, seed: int) -> None:
         self.stories = stories

@@ -3,7 +3,7 @@
 Standard library only; `stories.py` explains the notation.
 """
 
-PLOTS = {
+ANIMALS_PLOTS = {
     "hungry": """
         cast: when hero hungry
         - {When} {A} found a hungry {animal} by the door. / {When} a hungry {animal} came into the

@@ -3,7 +3,7 @@
 Standard library only; `stories.py` explains the notation.
 """
 
-PLOTS = {
+HOME_PLOTS = {
     "lost": """
         cast: when hero lost
         - {When} {A} could not find {his} {thing}. / {When} {A} lost {his} {thing}.

@@ -3,7 +3,7 @@
 Standard library only; `stories.py` explains the notation.
 """
 
-PLOTS = {
+OUTDOORS_PLOTS = {
     "breeze": """
         cast: when hero blown
         - {When} {A} and {B} went for a walk in the wind. / {When} the wind was so strong that {A}

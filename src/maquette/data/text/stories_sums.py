@@ -4,7 +4,7 @@ Standard library only; `stories.py` explains the notation. Numbers start at two,
 behind one is a plural.
 """
 
-PLOTS = {
+SUMS_PLOTS = {
     "gather": """
         cast: when hero pick add
         - {When} {A} and {B} went to {place} to look for {items}. / {When} {A} and {B} took a

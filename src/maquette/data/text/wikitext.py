@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from maquette.data.encoding import TextEncoder
 from maquette.data.text.hub import NEEDS_HUB, read_texts
 from maquette.data.text.piece import Piece
 from maquette.data.text.reading import read_blocks, unreadable
@@ -51,6 +52,7 @@ class WikiText:
     """
 
     count_words = True
+    encoder = TextEncoder
 
     def __init__(self, config: str, *, path: str | None = None) -> None:
         self._config = config
@@ -66,7 +68,7 @@ class WikiText:
         """Train, validation and test, as published."""
         return SPLITS
 
-    def size(self, split: str) -> int:
+    def expected_bytes(self, split: str) -> int:
         """Bytes of text to expect in a split, to show progress by; of parquet, of the files."""
         if self._files is not None:
             return sum(path.stat().st_size for path in self._files[split])
