@@ -1,12 +1,14 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from maquette.blueprint import serial
 from maquette.errors import CheckpointError, DataError, UsageError
+from maquette.events import Note
 from maquette.importing import import_convnext, parse_colours, read_classes
 from maquette.models.convnext import ConvNeXt
 from maquette.reading import image_blueprint, run_spec
@@ -44,6 +46,56 @@ def test_all_that_a_run_needs_is_read_off_the_weights(
     saved = load_file(run.checkpoint("best").path / MODEL)
     assert all(torch.equal(saved[name], given[name]) for name in given)
     assert run.state().history[-1].status == "completed"
+
+
+CONFIG = {
+    "architecture": "convnext_atto",
+    "num_classes": 3,
+    "label_names": ["ant", "bee", "cat"],
+    "pretrained_cfg": {
+        "input_size": [3, 96, 96],
+        "mean": [0.4, 0.5, 0.6],
+        "std": [0.1, 0.2, 0.3],
+        "crop_pct": 0.95,
+        "interpolation": "bilinear",
+    },
+}
+
+
+def test_timms_config_beside_them_says_the_rest(tmp_path: Path) -> None:
+    save_file(weights(classes=3), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    store = Store(tmp_path / "runs")
+    run = import_convnext(tmp_path / "model.safetensors", store)
+    facts = image_blueprint(run).facts
+    assert facts.classes == ("ant", "bee", "cat")
+    assert (facts.image_size, facts.mean, facts.std) == (96, (0.4, 0.5, 0.6), (0.1, 0.2, 0.3))
+    notes = [event.text for _, event in run.events() if isinstance(event, Note)]
+    assert "a ConvNeXt atto that tells 3 classes apart" in notes[0]
+    assert "96 pixels and normalised by mean 0.4, 0.5, 0.6 and deviation 0.1, 0.2, 0.3" in notes[1]
+    assert "the middle 0.95 of an image's shorter side, not all of it and bilinear" in notes[2]
+    asked = import_convnext(
+        tmp_path / "model.safetensors",
+        store,
+        classes=["x", "y", "z"],
+        image_size=64,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    )
+    facts = image_blueprint(asked).facts
+    assert facts.classes == ("x", "y", "z")
+    assert (facts.image_size, facts.mean, facts.std) == (64, (0.0,) * 3, (1.0,) * 3)
+
+
+def test_a_config_of_other_weights_is_refused(tmp_path: Path) -> None:
+    file, store = tmp_path / "model.safetensors", Store(tmp_path / "runs")
+    save_file(weights(classes=3), file)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"architecture": "convnext_tiny"}))
+    with pytest.raises(CheckpointError, match="says convnext_tiny, and these are a ConvNeXt atto"):
+        import_convnext(file, store)
+    with pytest.raises(UsageError, match=r"--variant atto contradicts .* says convnext_tiny"):
+        import_convnext(file, store, variant="atto")
+    assert not store.root.exists()
 
 
 def test_what_has_no_head_or_an_odd_stem_is_refused() -> None:

@@ -1,13 +1,15 @@
 """A run made of weights that somebody else trained."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from maquette.blueprint import serial
+from maquette.blueprint.blueprint import ImageBlueprint
 from maquette.blueprint.resolve_images import resolve_imported
 from maquette.errors import CheckpointError, DataError, UsageError
 from maquette.events import CheckpointSaved, Finished, Note, Started
@@ -20,6 +22,7 @@ from maquette.shapes import Variant
 from maquette.spec.image import ImageSpec
 from maquette.training.checkpoint import MODEL
 from maquette.training.pretrained import ends_of, load_pretrained, read_weights, variant_of
+from maquette.training.timm_config import TimmConfig, read_config
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of each colour, as nearly all published weights expect."""
@@ -36,63 +39,95 @@ def import_convnext(
     name: str | None = None,
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
-    mean: tuple[float, ...] = IMAGENET_MEAN,
-    std: tuple[float, ...] = IMAGENET_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     command: Sequence[str] = (),
 ) -> Run:
     """Make a completed run of no steps, whose one checkpoint has the weights in a file.
 
-    Layout and variant are found from the weights unless they are given, the classes are numbered,
-    and the size of images is IMAGE_SIZES'. Nothing is made unless every weight fits. Raises
-    CheckpointError, DataError, UsageError.
+    What isn't given is found: layout and variant from the weights, the rest from timm's config.json
+    where that lies beside them, else classes are numbered, images have IMAGE_SIZES' size and
+    ImageNet's colours. Nothing is made unless every weight fits. Raises CheckpointError, DataError,
+    UsageError.
     """
     weights = read_weights(file)
     count, stem_stride = ends_of(weights, source=str(file))
-    known = variant or variant_of(weights)
-    if known is None:
-        raise CheckpointError(
-            f"{file} holds no ConvNeXt of a known variant",
-            hint="--variant NAME tells what doesn't fit",
-        )
-    image_size = image_size or IMAGE_SIZES[stem_stride]
+    config = read_config(file)
+    known = _variant(weights, variant, config, file)
+    if config is not None:
+        config.check(known, count)
     if classes is not None and len(classes) != count:
         raise DataError(
             f"{len(classes):,} classes have names, and {file} tells {count:,} apart",
             hint="each has a name, a line each, in the order that the weights have them",
         )
-    spec = ImageSpec.model_validate(
-        {
-            "name": name or f"convnext-{known}",
-            "task": "image-classification",
-            "model": {"variant": known, "image_size": image_size, "stem_stride": stem_stride},
-        }
-    )
     facts = ImageFacts(
-        classes=tuple(classes) if classes is not None else unnamed_classes(count),
-        image_size=image_size,
-        mean=mean,
-        std=std,
+        classes=tuple(classes or (config and config.names) or unnamed_classes(count)),
+        image_size=image_size or (config and config.image_size) or IMAGE_SIZES[stem_stride],
+        mean=mean or (config and config.mean) or IMAGENET_MEAN,
+        std=std or (config and config.std) or IMAGENET_STD,
         splits={},
+    )
+    shape = {"variant": known, "image_size": facts.image_size, "stem_stride": stem_stride}
+    spec = ImageSpec.model_validate(
+        {"name": name or f"convnext-{known}", "task": "image-classification", "model": shape}
     )
     blueprint = resolve_imported(spec, facts)
     with torch.random.fork_rng(devices=[]):
         model = ConvNeXt(blueprint.shape)
     load_pretrained(model, weights, source=str(file), layout=layout)
+    run = _create(store, spec, blueprint, f"Imported from {json.dumps(str(file))}.", command)
+    _record(run, model, blueprint.parameters["total"], _notes(file, known, facts, config))
+    return run
+
+
+def _variant(
+    weights: Mapping[str, Tensor], asked: Variant | None, config: TimmConfig | None, file: Path
+) -> Variant:
+    if asked is not None and config is not None and config.variant != asked:
+        raise UsageError(
+            f"--variant {asked} contradicts {config.path}, which says {config.architecture}",
+            hint="leave --variant out, or move that file away if it belongs to other weights",
+        )
+    known = asked or variant_of(weights)
+    if known is None:
+        raise CheckpointError(
+            f"{file} holds no ConvNeXt of a known variant",
+            hint="--variant NAME tells what doesn't fit",
+        )
+    return known
+
+
+def _notes(file: Path, variant: Variant, facts: ImageFacts, config: TimmConfig | None) -> list[str]:
+    """What was imported, and what its images are taken to be."""
+    mean, std = (", ".join(f"{value:.4g}" for value in each) for each in (facts.mean, facts.std))
+    found = [
+        f"imported from {file}: a ConvNeXt {variant} that tells {len(facts.classes):,} classes"
+        f" apart",
+        f"images are brought to {facts.image_size} pixels and normalised by mean {mean} and"
+        f" deviation {std}",
+    ]
+    if config is not None and (differences := config.differences()):
+        found.append(f"{config.path} asks for {' and '.join(differences)}")
+    return found
+
+
+def _create(
+    store: Store, spec: ImageSpec, blueprint: ImageBlueprint, about: str, command: Sequence[str]
+) -> Run:
     written = spec.model_dump(mode="json", exclude_unset=True)
-    run = store.create(
+    return store.create(
         spec.name,
-        spec_text=f"# Imported from {json.dumps(str(file))}.\n{json.dumps(written, indent=2)}\n",
+        spec_text=f"# {about}\n{json.dumps(written, indent=2)}\n",
         spec=written,
         blueprint_text=serial.to_json(blueprint),
         command=command,
         device="cpu",
         kind="imported",
     )
-    _record(run, model, blueprint.parameters["total"], f"imported from {file}")
-    return run
 
 
-def _record(run: Run, model: ConvNeXt, parameters: int, note: str) -> None:
+def _record(run: Run, model: ConvNeXt, parameters: int, notes: Sequence[str]) -> None:
     """Write down that the run is complete, with its one checkpoint."""
     with Recorder(run) as recorder:
         recorder.begin(steps=0, tokens_per_step=0)
@@ -106,7 +141,8 @@ def _record(run: Run, model: ConvNeXt, parameters: int, note: str) -> None:
                 compiled=False,
             )
         )
-        recorder.record(Note(0, note))
+        for note in notes:
+            recorder.record(Note(0, note))
         saved = run.commit_checkpoint(
             0, lambda folder: save_file(model.state_dict(), folder / MODEL), best=True
         )

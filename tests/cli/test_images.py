@@ -1,5 +1,6 @@
 """What people do with an image run: eval, classify, import, export, and training from it."""
 
+import dataclasses
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from maquette.cli import main
 from maquette.events import StepDone
 from maquette.loading import load_classifier
 from maquette.models.convnext_layouts import LAYOUTS, Layout, to_layout
+from maquette.reading import image_blueprint
 from maquette.runs.store import Run, Store
 from tests.data.image.making import picture, save
 from tests.trained import trained_run
@@ -385,10 +387,12 @@ def test_there_and_back_through_timms_layout(run: Run, call: Call, tmp_path: Pat
     assert (code, out) == (1, "")
     assert "it is there already" in err
     place = tmp_path / "runs"
-    code, out, _ = call(
-        "import", "mine/model.safetensors", "--image-size", "32", "--runs-dir", place
-    )
-    back, ours = weights_of(Run(place / out.strip())), weights_of(run)
+    code, out, err = call("import", "mine/model.safetensors", "--runs-dir", place)
+    imported = Run(place / out.strip())
+    (again, first) = (image_blueprint(each) for each in (imported, run))
+    assert again.facts == dataclasses.replace(first.facts, splits={})
+    assert "12 classes" in err
+    back, ours = weights_of(imported), weights_of(run)
     assert back.keys() == ours.keys()
     assert all(torch.equal(back[name], ours[name]) for name in ours)
 

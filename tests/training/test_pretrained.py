@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -173,17 +174,25 @@ def test_safetensors_by_content_not_by_name(tmp_path: Path) -> None:
 
 
 class Harmful:
+    def __init__(self, *call: Any) -> None:
+        self.call = call
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (Path("harm-was-done"),)
+        return self.call[0], self.call[1:]
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [(Path.touch, Path("harm-was-done")), (os.system, "touch harm-was-done")],
+    ids=["unknown", "blocked"],
+)
 @pytest.mark.parametrize("legacy", [True, False])
 def test_code_is_refused_and_not_run(
-    legacy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    legacy: bool, harm: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "w.pth"
-    content = {"model": weights_of(), "args": Harmful()}
+    content = {"model": weights_of(), "args": Harmful(*harm)}
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(CheckpointError, match="might run code") as caught:
         read_weights(path)

@@ -11,6 +11,7 @@ from maquette.errors import UsageError
 from maquette.shapes import Variant
 
 Layout = Literal["timm", "facebook", "torchvision"]
+_COLOURS = "config.json's, or ImageNet's"
 
 
 def import_(
@@ -32,7 +33,9 @@ def import_(
     classes: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Names of the classes, one a line.", show_default="numbered"
+            metavar="FILE",
+            help="Names of the classes, one a line.",
+            show_default="config.json's, or numbered",
         ),
     ] = None,
     image_size: Annotated[
@@ -41,34 +44,28 @@ def import_(
             min=8,
             max=4096,
             help="Pixels a side that images are brought to.",
-            show_default="224; 64 or 32 for a stem of 2 pixels or 1",
+            show_default="config.json's, or 224; 64 or 32 for a stem of 2 pixels or 1",
         ),
     ] = None,
     mean: Annotated[
         str | None,
-        typer.Option(
-            metavar="R,G,B", help="What images are normalised by.", show_default="ImageNet's"
-        ),
+        typer.Option(metavar="R,G,B", help="What images are normalised by.", show_default=_COLOURS),
     ] = None,
     std: Annotated[
-        str | None, typer.Option(metavar="R,G,B", help="The same.", show_default="ImageNet's")
+        str | None, typer.Option(metavar="R,G,B", help="The same.", show_default=_COLOURS)
     ] = None,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
     """Make a run of a ConvNeXt that others trained; prints its id.
 
-    It can be used like any other, and `train: {from: RUN}` fine-tunes it.
+    What isn't given is read from the config.json of timm beside the file, where there is one. The
+    run can be used like any other, and `train: {from: RUN}` fine-tunes it.
     """
     from maquette.cli.runs import summary
     from maquette.cli.train import command_line
-    from maquette.importing import (
-        IMAGENET_MEAN,
-        IMAGENET_STD,
-        import_convnext,
-        parse_colours,
-        read_classes,
-    )
+    from maquette.events import Note
+    from maquette.importing import import_convnext, parse_colours, read_classes
 
     run = import_convnext(
         file,
@@ -78,13 +75,16 @@ def import_(
         name=_checked(name),
         classes=None if classes is None else read_classes(classes),
         image_size=image_size,
-        mean=IMAGENET_MEAN if mean is None else parse_colours("--mean", mean),
-        std=IMAGENET_STD if std is None else parse_colours("--std", std),
+        mean=None if mean is None else parse_colours("--mean", mean),
+        std=None if std is None else parse_colours("--std", std),
         command=command_line(),
     )
     if as_json:
         common.print_json(summary(run, run.state()))
         return
+    for _, event in run.events():
+        if isinstance(event, Note):
+            common.say(event.text)
     print(run.id)
     common.say(f"next: maquette classify {run.name} IMAGE")
 

@@ -48,14 +48,14 @@ def _read_pickle(path: Path) -> Any:
         with warnings.catch_warnings(action="ignore"):  # of a pickle that isn't torch's
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may trip the reader over anything
-        if re.search(r"Unsupported (global|class)|Trying to (call|instantiate)", str(error)):
+        text = str(error)
+        if re.search(r"(?i)unsupported (global|class)|trying to (call|instantiate)", text):
             raise CheckpointError(
                 f"{path} holds more than weights, which might run code when read; it was not read",
                 hint="if you trust whoever made it, load it with torch and save its state dict"
                 " alone: torch.save(model.state_dict(), FILE)",
             ) from None
-        text = str(error)
-        cause = re.search(r"Unpickler error: (.+)", text) or re.match(r"(.+?)(\. |$)", text)
+        cause = re.search(r"Unpickler error:\s+(.+)", text) or re.match(r"(.+?)(\. |$)", text)
         words = cause[1] if cause else "it ends too early"
         raise CheckpointError(f"{path} is damaged or cut off: {words}") from None
 
