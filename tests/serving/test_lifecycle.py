@@ -53,6 +53,14 @@ class Stepwise:
         self.allow(100_000)
 
 
+def test_what_is_written_to_a_client_is_sent_at_once() -> None:
+    with running() as live, http(live) as client:
+        assert client.get("/health").status_code == 200
+        (connection,) = live.server.server_state.connections
+        sock = connection.transport.get_extra_info("socket")
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def tasks(live: Live) -> int:
     """How many tasks the server's event loop has."""
     loop = live.server.servers[0].get_loop()
