@@ -146,6 +146,27 @@ def test_a_second_signal_ends_at_once_without_a_checkpoint(tmp_path: Path) -> No
     assert (state.status, state.step, state.checkpoint_step) == ("stopped", 3, None)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are POSIX's")
+@pytest.mark.parametrize("signalled", [True, False])
+def test_what_a_signal_breaks_is_stopped_and_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signalled: bool
+) -> None:
+    run = new_run(tmp_path)
+
+    def half_imported(*_: object, **__: object) -> None:
+        try:
+            if signalled:
+                signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise AttributeError("partially initialized module")
+
+    monkeypatch.setattr(build.Training, "__init__", half_imported)
+    error = KeyboardInterrupt if signalled else AttributeError
+    with StopOnSignal() as stop, pytest.raises(error):
+        list(work(run, stop=stop))
+    assert run.state().status == ("stopped" if signalled else "failed")
+
+
 def test_retention_keeps_the_last_and_the_best(tmp_path: Path) -> None:
     run = new_run(tmp_path, steps=24, evaluate={"every": 6, "windows": 4})
     list(work(run))

@@ -42,6 +42,7 @@ def work(
         lock or run.lock() as lock,
         _ticket(run, lock) as ticket,
         Recorder(run, queued=queue, lock=lock) as recorder,
+        _as_interruption(stop),
     ):
         if queue:
             _wait(ticket, waiting)
@@ -73,6 +74,18 @@ def _uncollected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextlib.contextmanager
+def _as_interruption(stop: "StopOnSignal | None") -> Iterator[None]:
+    """What an interruption has broken is no failure: one amid an import may come out of it as any
+    error, at once or when what is missing is needed."""
+    try:
+        yield
+    except Exception:
+        if stop is not None and stop.interrupted:
+            raise KeyboardInterrupt from None
+        raise
 
 
 @contextlib.contextmanager

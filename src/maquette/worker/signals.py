@@ -19,6 +19,7 @@ class StopOnSignal:
     def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self.asked = False
         self.patient = False
+        self.interrupted = False  # whether KeyboardInterrupt was raised
         self.exit_code = 130  # as a shell tells of the signal that came first; else of Ctrl-C
         self._say = say
         self._ending = False
@@ -47,7 +48,7 @@ class StopOnSignal:
             self.exit_code = 128 + number
         self.asked = True
         if again or not self.patient:
-            self._ending = True
+            self._ending = self.interrupted = True
             raise KeyboardInterrupt
         with contextlib.suppress(RuntimeError):  # a print can't begin inside another one
             self._say("ending after this step, with a checkpoint; once more ends at once")
