@@ -3,8 +3,24 @@
 import os
 import signal
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and so all they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+OUTSIDE = {"browser", "pseudo_terminal"}
+"""Fixtures behind which a large program that isn't ours takes its own time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try tests through a browser or a terminal again before they fail, and say so at the end.
+
+    On a busy machine now and then a key or a click of theirs is lost on its way. Nothing else is
+    tried again: a fault of durability, resume or arithmetic is one even if it shows but once.
+    """
+    for item in items:
+        if OUTSIDE & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.flaky(reruns=2))

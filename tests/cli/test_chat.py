@@ -348,10 +348,14 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Read until this text comes, after what was waited for before."""
-        deadline = time.monotonic() + 60
+        assert self._comes(text, 60), f"{text!r} doesn't come after {self.seen[self._from :]!r}"
+
+    def _comes(self, text: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
         while (at := self.seen.find(text, self._from)) < 0:
-            ready = select.select([self.master], [], [], max(0, deadline - time.monotonic()))[0]
-            assert ready, f"{text!r} doesn't come after {self.seen[self._from :]!r}"
+            left = max(0, deadline - time.monotonic())
+            if not select.select([self.master], [], [], left)[0]:
+                return False
             try:
                 data = os.read(self.master, 4096)
             except OSError:  # the other side is closed
@@ -359,6 +363,19 @@ class Terminal:
             assert data, f"it ended: {self.seen!r}"
             self.seen += data.decode(errors="replace")
         self._from = at + len(text)
+        return True
+
+    def interrupt_prompt(self, answer: str) -> None:
+        """Press Ctrl-C until this is said to it.
+
+        Python's input() shows its prompt before it waits for keys; a signal that comes in between
+        is heard only with the next one.
+        """
+        for _ in range(12):
+            self.type("\x03")
+            if self._comes(answer, 5):
+                return
+        pytest.fail(f"Ctrl-C is not heard: {self.seen!r}")
 
     def wait_for_prompt(self) -> None:
         self.wait_for(self._prompt)
@@ -385,7 +402,7 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(run: Run) -> Iterator[Any]:
+def pseudo_terminal(run: Run) -> Iterator[Any]:
     opened: list[Terminal] = []
 
     def begin(*arguments: str, term: str) -> Terminal:
@@ -398,16 +415,15 @@ def terminal(run: Run) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
-def test_a_chat_on_a_terminal(terminal: Any, term: str, tmp_path: Path) -> None:
-    chat = terminal("--max-new-tokens", "100000", term=term)
+def test_a_chat_on_a_terminal(pseudo_terminal: Any, term: str, tmp_path: Path) -> None:
+    chat = pseudo_terminal("--max-new-tokens", "100000", term=term)
     chat.wait_for_prompt()
     chat.type("Hello\r")
     chat.wait_for("Well, aaa")
     chat.type("\x03")
     chat.wait_for("(stopped; /retry asks again)")
     chat.wait_for_prompt()
-    chat.type("\x03")
-    chat.wait_for("(Ctrl-D or /quit leaves)")
+    chat.interrupt_prompt("(Ctrl-D or /quit leaves)")
     chat.wait_for_prompt()
     chat.type("/nope\r")
     chat.wait_for("there is no /nope")
@@ -437,8 +453,8 @@ def test_a_chat_on_a_terminal(terminal: Any, term: str, tmp_path: Path) -> None:
         assert history.stat().st_mode & 0o777 == 0o600
 
 
-def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was(terminal: Any) -> None:
-    chat = terminal(term="xterm")
+def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was(pseudo_terminal: Any) -> None:
+    chat = pseudo_terminal(term="xterm")
     shell = os.open(chat.name, os.O_RDWR | os.O_NOCTTY)  # as a shell would hold it
     try:
         before = termios.tcgetattr(shell)
@@ -454,8 +470,8 @@ def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was(terminal: Any) -> N
 
 
 @pytest.mark.parametrize("answering", [False, True])
-def test_a_terminal_that_goes_away_ends_the_chat(terminal: Any, answering: bool) -> None:
-    chat = terminal("--max-new-tokens", "100000", term="xterm")
+def test_a_terminal_that_goes_away_ends_the_chat(pseudo_terminal: Any, answering: bool) -> None:
+    chat = pseudo_terminal("--max-new-tokens", "100000", term="xterm")
     chat.wait_for_prompt()
     if answering:
         chat.type("Hello\r")
