@@ -86,3 +86,8 @@ def sparkline(values: Sequence[float | None], width: int) -> str:
     low, high = min(picked), max(picked)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
     return "".join(_BLOCKS[round((value - low) * scale)] for value in picked)
+
+
+def one_line(text: str) -> str:
+    """The text without what a terminal would obey, or what would begin another line."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

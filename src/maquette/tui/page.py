@@ -1,5 +1,6 @@
 """What all screens have: the line on top, the keys below, and acting on the chosen runs."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -7,13 +8,16 @@ from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from maquette.runs.label import read_label
 from maquette.runs.store import Run
 from maquette.tui import acting
 from maquette.tui.dialogs import Ask, Confirm, Help
+from maquette.tui.figures import Row
+from maquette.tui.keys import Keys
 
 if TYPE_CHECKING:
     from maquette.tui.app import MaquetteApp
@@ -53,7 +57,7 @@ class Page(Screen[None]):
         """The line on top, the body, the keys."""
         yield Static(id="top")
         yield from self.body()
-        yield Footer(show_command_palette=False, compact=True)
+        yield Keys()
 
     def body(self) -> ComposeResult:
         """What is between the line on top and the keys."""
@@ -76,9 +80,10 @@ class Page(Screen[None]):
         left, right = self.top()
         word = Text.assemble((" maquette ", "bold reverse"), (f"  {self.TITLE_WORD}  ", "bold"))
         line = word + left
-        room = self.size.width - right.cell_len - 1
-        line.truncate(max(0, room), overflow="ellipsis", pad=True)
-        line.append_text(right)
+        if line.cell_len + right.cell_len + 2 <= self.size.width:
+            line.append(" " * (self.size.width - line.cell_len - right.cell_len))
+            line.append_text(right)
+        line.truncate(self.size.width, overflow="ellipsis")
         self.query_one("#top", Static).update(line)
 
     def looked(self) -> None:
@@ -92,16 +97,24 @@ class Page(Screen[None]):
         """The runs that the keys act on here; none if there are none."""
         return []
 
+    def known(self, run: Run) -> Row | None:
+        """What is known of a run."""
+        return self.maquette.row(run.id)
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return time.time()
+
     def one(self) -> Run | None:
         """The one run for what is done to one alone."""
         targets = self.targets()
         return targets[0] if len(targets) == 1 else None
 
-    def check_action(self, action: str, _parameters: tuple[object, ...]) -> bool | None:
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Dim the keys that can't do anything now."""
         if action not in {key.action for key in KEYS if isinstance(key, Binding)}:
             return True
-        rows = [self.maquette.row(run.id) for run in self.targets()]
+        rows = [self.known(run) for run in self.targets()]
         live = [row is not None and row["status"] in LIVE for row in rows]
         if action == "stop":
             return True if any(live) else None
@@ -126,7 +139,7 @@ class Page(Screen[None]):
             self.act("resume", str(run.path), "--detach")
 
     def _ask_how_far(self, run: Run) -> None:
-        row = self.maquette.row(run.id)
+        row = self.known(run)
         if row is None or row["status"] != "completed":
             self.act("resume", str(run.path), "--detach")
             return
@@ -232,7 +245,7 @@ class Page(Screen[None]):
             self.tell(run.id, title="copied")
 
     def _live(self, run: Run) -> bool:
-        row = self.maquette.row(run.id)
+        row = self.known(run)
         return row is not None and row["status"] in LIVE
 
     def tell(self, message: str, *, title: str = "", wrong: bool = False) -> None:
@@ -268,15 +281,22 @@ class Page(Screen[None]):
         self.app.push_screen(Help(f"{self.TITLE_WORD}: {self.ABOUT}", groups))
 
     def _key_groups(self) -> list[tuple[str, list[Binding]]]:
+        """Our own keys; what else Textual binds needs no telling."""
         acts = [key for key in KEYS if isinstance(key, Binding)]
         names = {key.action for key in acts}
-        here = [b for _, b in self._bindings if b.action not in names]
-        focused = [b for _, b in self.focused._bindings] if self.focused is not None else []
-        groups = [("Here", here + focused)]
-        if any(b.action in names for _, b in self._bindings):
+        here = _own(self) + (_own(self.focused) if self.focused is not None else [])
+        groups = [("Here", [key for key in here if key.action not in names])]
+        if any(key.action in names for key in here):
             groups.append(("The run, or all that are marked", acts))
-        groups.append(("Everywhere", [b for _, b in self.app._bindings]))
+        groups.append(("Everywhere", [*_own(self.app), *Page.BINDINGS]))  # type: ignore[list-item]
         return groups
+
+
+def _own(node: DOMNode) -> list[Binding]:
+    """The keys that a class of ours binds."""
+    if not type(node).__module__.startswith("maquette."):
+        return []
+    return [key for key in type(node).BINDINGS if isinstance(key, Binding)]
 
 
 def _amount(text: str) -> tuple[str, str] | None:

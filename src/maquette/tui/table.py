@@ -320,13 +320,11 @@ class RunsTable(ScrollView, can_focus=True):
 
     def _cell(self, pieces: Pieces, width: int, right: bool, base: Style) -> list[Segment]:
         segments, used = [], 0
-        for text, name in pieces:
+        for piece, name in pieces:
             room = width - used
             if room <= 0:
                 break
-            if not text.isprintable():
-                text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-            shown = text
+            text = shown = figures.one_line(piece)
             if cell_len(text) > room:
                 shown = set_cell_size(text, room - 1) + "…" if room > 1 else "…"
             style = base + self._style(name) if name else base
