@@ -5,6 +5,7 @@ B images, C channels, S pixels a side, K classes.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -63,9 +64,9 @@ def flip_and_move(images: Tensor, rng: np.random.Generator, *, flip: bool, most:
     columns = _reflected(np.arange(width) + moves[1], width)
     columns = np.where(mirrored[:, None], width - 1 - columns, columns)
     where = rows[:, :, None] * width + columns[:, None, :]
-    index = torch.from_numpy(where.reshape(count, 1, -1)).to(images.device)
-    flat = images.permute(0, 2, 3, 1).reshape(count, height * width, -1)
-    picked = flat[torch.arange(count, device=images.device)[:, None], index[:, 0]]
+    where += (np.arange(count) * (height * width))[:, None, None]
+    index = torch.from_numpy(where.ravel()).to(images.device)
+    picked = images.permute(0, 2, 3, 1).reshape(len(where.ravel()), -1).index_select(0, index)
     return picked.view(count, height, width, -1).permute(0, 3, 1, 2)
 
 
@@ -82,17 +83,20 @@ def apply_policy(images: Tensor, rng: np.random.Generator, *, wide: bool) -> Ten
     chosen = rng.integers(0, len(SPACE), count)
     levels = rng.integers(0, LEVELS + 1, count) / LEVELS
     signs = rng.choice(np.array([-1.0, 1.0]), count)
-    strengths = signs * (levels if wide else RAND_STRENGTH)
-    changed = images.clone()
-    for number, (name, (operation, *_)) in enumerate(SPACE.items()):
-        mine = np.flatnonzero(chosen == number)
-        if name == "identity" or not len(mine):
-            continue
-        rows = torch.from_numpy(mine).to(images.device)
-        strength = torch.from_numpy(strengths[mine]).float().to(images.device)
-        amounts = magnitude(name, strength, images.shape[-1], wide=wide)
-        changed[rows] = operation(images[rows], amounts)
-    return changed
+    order = np.argsort(chosen, kind="stable")  # images of one operation side by side
+    strengths = torch.from_numpy((signs * (levels if wide else RAND_STRENGTH))[order]).float()
+    strengths, place = strengths.to(images.device), torch.from_numpy(order).to(images.device)
+    side_by_side = images.permute(0, 2, 3, 1).contiguous().index_select(0, place)
+    ends = np.searchsorted(chosen[order], range(len(SPACE) + 1)).tolist()
+    parts = []
+    for (name, (operation, *_)), (first, last) in zip(SPACE.items(), pairwise(ends), strict=True):
+        if first < last:
+            part = side_by_side[first:last].permute(0, 3, 1, 2)
+            amounts = magnitude(name, strengths[first:last], images.shape[-1], wide=wide)
+            parts.append(operation(part, amounts).permute(0, 2, 3, 1))
+    changed = torch.empty_like(side_by_side)
+    changed[place] = torch.cat(parts)
+    return changed.permute(0, 3, 1, 2)
 
 
 def mix(

@@ -20,15 +20,19 @@ def affine(images: Tensor, maps: Tensor) -> Tensor:
     """
     height, width = images.shape[-2:]
     half = torch.tensor([width / 2, height / 2], device=images.device)
-    scaled = maps.clone()
-    scaled[:, :, :2] *= half  # affine_grid counts in halves of the image
-    scaled /= half[:, None]
-    grid = F.affine_grid(scaled, list(images.shape), align_corners=False)
+    x, y = (torch.arange(n, device=images.device) + (1 - n) / 2 for n in (width, height))
+    across, down, shift = (maps / half[:, None]).unbind(-1)  # each (B, 2), in halves of the image
+    rows = down[..., None] * y + shift[..., None]
+    grid = (across[..., None] * x)[:, :, None] + rows[..., None]  # (B, 2, S, S)
+    outside = grid.abs().amax(1, keepdim=True) > 1
     moved = F.grid_sample(
-        images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
+        images.float(),
+        grid.permute(0, 2, 3, 1),
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
     )
-    outside = (grid.abs() > 1).any(-1)[:, None]
-    return _bytes(torch.where(outside, GREY, moved))
+    return moved.round_().masked_fill_(outside, GREY).to(torch.uint8)
 
 
 def shear_x(images: Tensor, amounts: Tensor) -> Tensor:
@@ -91,11 +95,12 @@ def contrast(images: Tensor, amounts: Tensor) -> Tensor:
 
 def sharpness(images: Tensor, amounts: Tensor) -> Tensor:
     """From smoothed (-1) past the image (0) to sharpened (1); the border stays as it is."""
-    channels = images.shape[1]
-    kernel = torch.ones(channels, 1, 3, 3, device=images.device)
-    kernel[:, :, 1, 1] = 5
-    smooth = images.float()
-    smooth[..., 1:-1, 1:-1] = (F.conv2d(images.float(), kernel, groups=channels) / 13).round()
+    values = images.float()
+    smooth = values.clone()
+    rows = values[..., :-2, :] + values[..., 1:-1, :] + values[..., 2:, :]
+    around = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    # Pillow's kernel: 5 in the middle of eight 1.
+    smooth[..., 1:-1, 1:-1] = ((around + 4 * values[..., 1:-1, 1:-1]) / 13).round_()
     return _blend(smooth, images, amounts)
 
 
@@ -112,7 +117,7 @@ def solarize(images: Tensor, thresholds: Tensor) -> Tensor:
 
 def autocontrast(images: Tensor, _: Tensor) -> Tensor:
     """Each channel stretched so that it goes from 0 to 255."""
-    values = images.float()
+    values = images.float().contiguous()  # channel by channel the extremes are found sooner
     low, high = values.amin((2, 3), keepdim=True), values.amax((2, 3), keepdim=True)
     scale = 255 / (high - low).clamp_min(1)
     stretched = ((values - low) * scale + 1e-3).floor().clamp(0, 255)  # Pillow cuts, too
@@ -144,13 +149,9 @@ def luminance(images: Tensor) -> Tensor:
 
 
 def _blend(other: Tensor, images: Tensor, amounts: Tensor) -> Tensor:
-    factor = 1 + amounts[:, None, None, None]
     start = other.float()
-    return _bytes((start + (images.float() - start) * factor).clamp(0, 255).floor())
-
-
-def _bytes(values: Tensor) -> Tensor:
-    return values.round().to(torch.uint8)
+    blended = (images.float() - start).mul_(1 + amounts[:, None, None, None]).add_(start)
+    return blended.clamp_(0, 255).to(torch.uint8)  # cut, not rounded, as Pillow does
 
 
 Operation = Callable[[Tensor, Tensor], Tensor]
