@@ -1,11 +1,20 @@
-"""For all tests: one thread a process, since two processes that spin on two cores crawl."""
+"""For all tests: how they share a machine, and which of them are tried again."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
+# One thread a process, since two processes that spin on two cores crawl.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Their files lie in memory where there is room: they are synced many thousand times, which on a
+# busy disk takes longer than all the rest, and shows nothing where no power is cut.
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and so all they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

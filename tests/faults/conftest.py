@@ -6,7 +6,12 @@ import pytest
 from maquette.runs.store import Run
 from tests.faults.processes import ForkServer, computed
 
-BRIEF = {"steps": 6, "checkpoint": {"every": 1, "keep": 2}, "evaluate": {"every": 3, "windows": 2}}
+BRIEF = {
+    "steps": 4,
+    "checkpoint": {"every": 1, "keep": 2},
+    "evaluate": {"every": 2, "windows": 2},
+    "sample": {"every": 4, "max_new_tokens": 2},
+}
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +30,5 @@ def undisturbed(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def brief(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run of six steps that saves after each."""
+    """A run of four steps that saves after each."""
     return server.create(tmp_path_factory.mktemp("brief"), **BRIEF)

@@ -39,7 +39,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._children: set[int] = set()
-        self._spec = tiny_spec(folder, model={"dropout": 0.1}).model_dump(mode="json")
+        self._spec = tiny_spec(folder, model={"depth": 1, "dropout": 0.1}).model_dump(mode="json")
 
     def serve(self) -> None:
         """Answer until nobody asks any more; then no child is left."""
