@@ -1,6 +1,26 @@
 """Every benchmark, one after another: `make bench`. Ratios, measured side by side."""
 
-from benchmarks import generation, images, runs, serving, startup, time_to_loss, training, watch
+from benchmarks import (
+    generation,
+    images,
+    plan_accuracy,
+    runs,
+    serving,
+    startup,
+    time_to_loss,
+    training,
+    watch,
+)
 
-for benchmark in (startup, watch, training, images, time_to_loss, generation, serving, runs):
+for benchmark in (
+    startup,
+    watch,
+    training,
+    images,
+    time_to_loss,
+    generation,
+    serving,
+    runs,
+    plan_accuracy,
+):
     benchmark.main([])
