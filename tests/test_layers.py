@@ -32,6 +32,7 @@ TIERS = {
     "base": 4,
     "reading": 3,
     "preparation": 3,
+    "settling": 4,
     "evaluation": 4,
     "classification": 4,
     "importing": 4,
@@ -62,6 +63,7 @@ GROUND = ("shapes", "augmentation", "events", "facts")
 WITHOUT_TORCH = (
     "reading",
     "preparation",
+    "settling",
     "base",
     "spec",
     "blueprint",

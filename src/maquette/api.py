@@ -8,9 +8,10 @@ from maquette.blueprint.blueprint import AnyBlueprint, ImageBlueprint
 from maquette.errors import DataError
 from maquette.events import Event
 from maquette.facts import DataFacts, ImageFacts
-from maquette.preparation import prepare_data, resolve_any
+from maquette.preparation import resolve_any
 from maquette.reading import image_blueprint, language_blueprint, read_blueprint
 from maquette.runs.store import Run, Store
+from maquette.settling import plan_spec
 from maquette.spec.load import load_spec
 from maquette.spec.task import AnySpec
 
@@ -25,14 +26,13 @@ __all__ = ["TrainedRun", "load_run", "load_spec", "resolve", "train"]
 def resolve(spec: AnySpec, facts: DataFacts | ImageFacts | None = None) -> AnyBlueprint:
     """The blueprint of a spec; without facts the data is prepared (once) to know them.
 
-    Raises SpecError, DataError.
+    With facts, a budget must have been settled: `settling.plan_spec`. Raises SpecError, DataError.
     """
-    if facts is None:
-        from maquette.base import inherit
+    if facts is not None:
+        return resolve_any(spec, facts)
+    from maquette.base import inherit
 
-        spec = inherit(spec, Store())
-        facts = prepare_data(spec).facts
-    return resolve_any(spec, facts)
+    return plan_spec(inherit(spec, Store())).blueprint
 
 
 def train(

@@ -10,6 +10,7 @@ from maquette.errors import CheckpointError, MaquetteError, SpecError
 from maquette.reading import read_blueprint, run_spec
 from maquette.runs.store import Run, Store
 from maquette.spec import load
+from maquette.spec.budget import BUDGET
 from maquette.spec.checks import Problem
 from maquette.spec.image import ConvNeXtModel, ImageSpec
 from maquette.spec.parts import WEIGHTS
@@ -163,7 +164,7 @@ def _model_problems(model: GPTModel, base: GPTModel, run: Run) -> list[Problem]:
     found = [
         _differs(f"model.{key}", getattr(here, key), getattr(there, key), run)
         for key in sorted(written)
-        if key not in (*_FREE, "family") and getattr(here, key) != getattr(there, key)
+        if key not in (*_FREE, "family", *BUDGET) and getattr(here, key) != getattr(there, key)
     ]
     if here.context > there.context:
         found.append(

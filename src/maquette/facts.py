@@ -46,6 +46,16 @@ class ImageFacts:
     splits: dict[str, ImageSplitFacts]
 
 
+@dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """What a device does, as measured; None for what nobody needed to know."""
+
+    device: str
+    flops_per_second: float | None = None  # that a training is expected to reach
+    read_bytes_per_second: float | None = None  # weights, when one token is generated
+    block_seconds: float | None = None  # what each block takes besides, for one token
+
+
 def unnamed_classes(count: int) -> tuple[str, ...]:
     """What classes are called of which nobody says the names."""
     return tuple(f"class-{label}" for label in range(count))

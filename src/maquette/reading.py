@@ -4,13 +4,35 @@ from pathlib import Path
 
 from maquette.blueprint import serial
 from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
-from maquette.errors import RunError
+from maquette.errors import RunError, SpecError
 from maquette.runs.store import Run
+from maquette.spec.budget import budget
+from maquette.spec.load import load_spec
 from maquette.spec.task import AnySpec, validate
+
+RESOLVED = "resolved.yaml"
+"""In a run's folder: its spec with all that its budget left to be chosen."""
 
 
 def run_spec(run: Run) -> AnySpec:
-    """The spec of a run with its overrides and absolute paths. Raises RunError."""
+    """The spec of a run with its overrides and absolute paths, and what was chosen by its budget.
+
+    A budget is still there where nothing has been chosen yet. Raises RunError.
+    """
+    spec = _recorded_spec(run)
+    resolved = run.path / RESOLVED
+    if not budget(spec) or not resolved.exists():
+        return spec
+    try:
+        return load_spec(resolved)
+    except SpecError as error:
+        raise RunError(
+            f"{resolved} is damaged: {error.message}",
+            hint=f"the dimensions that were chosen are in {run.blueprint_path} too",
+        ) from None
+
+
+def _recorded_spec(run: Run) -> AnySpec:
     if not run.meta.spec:
         raise RunError(
             f"{run.path / 'meta.json'} holds no spec: it is damaged",

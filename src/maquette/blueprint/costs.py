@@ -73,7 +73,7 @@ def costs(shape: GPTShape, train: TrainPlan) -> Costs:
     return costs_of_run(
         train,
         parameters=parameters(shape)["total"],
-        matrices=shape.depth * (_attention_matrices(shape) + _mlp_matrices(shape)),
+        matrices=block_matrices(shape),
         flops_per_token=flops_per_token(shape),
         activations_bytes=activations_bytes(shape, train.batch_size // train.accumulation),
     )
@@ -87,13 +87,10 @@ def costs_of_run(
     flops_per_token: int,
     activations_bytes: int,
 ) -> Costs:
-    """What a run takes by what its model takes. Weights, gradients and optimizer are float32.
-
-    AdamW keeps two numbers a parameter; Muon keeps one for each weight of `matrices` and leaves
-    the rest to AdamW. Averaging the weights takes one number more for each.
-    """
-    state = 2 * parameters - (matrices if train.optimizer.kind == "muon" else 0)
-    state += parameters if train.average else 0
+    """What a run takes by what its model takes. Weights, gradients and optimizer are float32."""
+    state = optimizer_numbers(
+        parameters, matrices, muon=train.optimizer.kind == "muon", averaged=train.average > 0
+    )
     return Costs(
         flops_per_token=flops_per_token,
         flops=flops_per_token * train.tokens,
@@ -103,6 +100,20 @@ def costs_of_run(
         activations_bytes=activations_bytes,
         checkpoint_bytes=_FLOAT32 * (parameters + state) + _CHECKPOINT_EXTRA,
     )
+
+
+def block_matrices(shape: GPTShape) -> int:
+    """Weights in the matrices of the blocks."""
+    return shape.depth * (_attention_matrices(shape) + _mlp_matrices(shape))
+
+
+def optimizer_numbers(parameters: int, matrices: int, *, muon: bool, averaged: bool) -> int:
+    """Numbers that the optimizer keeps, and the average of the weights, where there is one.
+
+    AdamW keeps two numbers a parameter; Muon keeps one for each weight of `matrices` and leaves
+    the rest to AdamW. Averaging the weights takes one number more for each.
+    """
+    return 2 * parameters - (matrices if muon else 0) + (parameters if averaged else 0)
 
 
 def _attention_matrices(s: GPTShape) -> int:

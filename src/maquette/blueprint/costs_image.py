@@ -75,15 +75,19 @@ def activations_bytes(shape: ConvNeXtShape, images: int) -> int:
 
 def costs(shape: ConvNeXtShape, train: TrainPlan) -> Costs:
     """What the run takes, an image being its token; Muon has the linear layers of the blocks."""
-    matrices = sum(
-        depth * 2 * _EXPANSION * C * C for depth, C in zip(shape.depths, shape.widths, strict=True)
-    )
     return costs_of_run(
         train,
         parameters=parameters(shape)["total"],
-        matrices=matrices,
+        matrices=block_matrices(shape),
         flops_per_token=flops_per_image(shape),
         activations_bytes=activations_bytes(shape, train.batch_size // train.accumulation),
+    )
+
+
+def block_matrices(shape: ConvNeXtShape) -> int:
+    """Weights in the linear layers of the blocks."""
+    return sum(
+        depth * 2 * _EXPANSION * C * C for depth, C in zip(shape.depths, shape.widths, strict=True)
     )
 
 

@@ -14,8 +14,9 @@ from maquette.blueprint.blueprint import (
 from maquette.blueprint.plans import plan_optimizer, plan_schedule, plan_steps
 from maquette.errors import SpecError
 from maquette.facts import DataFacts
-from maquette.shapes import GPTShape
+from maquette.shapes import GPTShape, Mlp
 from maquette.spec import checks
+from maquette.spec.budget import budget
 from maquette.spec.schema import (
     Data,
     GPTModel,
@@ -25,7 +26,11 @@ from maquette.spec.schema import (
 
 
 def resolve(spec: Spec, facts: DataFacts) -> Blueprint:
-    """Every number of a run. Raises SpecError where spec and data don't fit together."""
+    """Every number of a run. Raises SpecError where spec and data don't fit together.
+
+    What a budget is to choose is chosen before: `blueprint.budget.settle`.
+    """
+    assert not budget(spec), "settle it first"
     problems = checks.problems(spec)
     if problems:
         raise SpecError("\n".join(problem.text for problem in problems))
@@ -48,13 +53,15 @@ def round_up(number: int, multiple: int) -> int:
     return max(multiple, -(-number // multiple) * multiple)
 
 
+def standard_hidden(mlp: Mlp, width: int) -> int:
+    """Feed-forward channels where a spec doesn't say them."""
+    # Two thirds of 4 x width: the gate is a third matrix (Shazeer 2020, arXiv:2002.05202).
+    return round_up(8 * width // 3, 64) if mlp == "swiglu" else 4 * width
+
+
 def resolve_shape(model: GPTModel, vocabulary: int) -> GPTShape:
     """Every dimension of a model."""
-    hidden = model.hidden
-    if hidden is None:
-        # Two thirds of 4 x width: the gate is a third matrix (Shazeer 2020, arXiv:2002.05202).
-        swiglu = model.mlp == "swiglu"
-        hidden = round_up(8 * model.width // 3, 64) if swiglu else 4 * model.width
+    hidden = standard_hidden(model.mlp, model.width) if model.hidden is None else model.hidden
     return GPTShape(
         vocabulary=vocabulary,
         context=model.context,

@@ -8,11 +8,13 @@ from maquette.errors import SpecError
 from maquette.facts import ImageFacts
 from maquette.shapes import CONVNEXT_VARIANTS, ConvNeXtShape
 from maquette.spec import checks
+from maquette.spec.budget import budget
 from maquette.spec.image import ConvNeXtModel, ImageSpec, ImageTrain
 
 
 def resolve_images(spec: ImageSpec, facts: ImageFacts) -> ImageBlueprint:
     """Every number of a run. Raises SpecError where spec and data don't fit together."""
+    assert not budget(spec), "settle it first"
     problems = checks.problems(spec)
     if problems:
         raise SpecError("\n".join(problem.text for problem in problems))

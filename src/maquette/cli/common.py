@@ -49,6 +49,16 @@ Overrides = Annotated[
         "--set", metavar="KEY=VALUE", help="Set any field: --set train.steps=100. Repeatable."
     ),
 ]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="tiny, small, medium or large (1M, 10M, 124M, 350M parameters): chooses the rest.",
+    ),
+]
+Depth = Annotated[
+    int | None, typer.Option(min=1, help="So many blocks; chooses the rest, unless --size does.")
+]
 Device = Annotated[
     str,
     typer.Option(help="auto (CUDA, then MPS, then the CPU), cpu, cuda, cuda:1 or mps."),
@@ -100,6 +110,15 @@ def load_spec(spec: str, overrides: "Sequence[str]", runs_dir: Path | None = Non
     from maquette.base import load_spec
 
     return load_spec(spec, overrides, open_store(runs_dir))
+
+
+def with_dial(overrides: "Sequence[str] | None", size: str | None, depth: int | None) -> list[str]:
+    """The overrides that --size and --depth stand for, before those of --set."""
+    dial = [] if size is None else [f"model.size={size}"]
+    if depth is not None:
+        dial += [] if dial else ["model.size=by-depth"]
+        dial.append(f"model.depth={depth}")
+    return [*dial, *(overrides or ())]
 
 
 def out() -> "Console":

@@ -186,12 +186,12 @@ class _PlainProgress:
 
 
 def _prepare(spec: str, overrides: list[str] | None) -> "tuple[AnySpec, AnyPrepared, float]":
-    from maquette.preparation import prepare_data
+    from maquette.settling import settle_spec
 
     parsed = common.load_spec(spec, overrides or ())
     started_at = time.monotonic()
     with preparing() as progress:
-        prepared = prepare_data(parsed, progress=progress)
+        parsed, _, prepared = settle_spec(parsed, progress=progress)
     return parsed, prepared, time.monotonic() - started_at
 
 

@@ -6,7 +6,11 @@ from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.quantities import format_bytes, format_count, format_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import RenderableType
+
+    from maquette.blueprint.choices import Choice
 
 
 def estimate_here(blueprint: AnyBlueprint, device: Any) -> dict[str, Any]:
@@ -41,7 +45,11 @@ def _memory(device: Any) -> int:
 
 
 def plan_table(
-    blueprint: AnyBlueprint, estimate: dict[str, Any], *, begins_from: dict[str, Any] | None = None
+    blueprint: AnyBlueprint,
+    estimate: dict[str, Any],
+    *,
+    begins_from: dict[str, Any] | None = None,
+    choices: "Sequence[Choice]" = (),
 ) -> "RenderableType":
     """The plan as a table of labels and values, one section after another."""
     from rich.table import Table
@@ -57,6 +65,7 @@ def plan_table(
         [*_beginning_rows(blueprint, begins_from), *_training_rows(blueprint)],
         _memory_rows(blueprint, estimate),
         _time_rows(blueprint, estimate),
+        _choice_rows(choices),
     ):
         for row in section:
             table.add_row(*(Text(cell) for cell in row))
@@ -66,6 +75,12 @@ def plan_table(
 
 
 Rows = list[tuple[str, str, str]]
+
+
+def _choice_rows(choices: "Sequence[Choice]") -> Rows:
+    """What a budget came to, and why."""
+    rows = [(f"  {c.key}", str(c.value), c.why) for c in choices]
+    return [("chosen", "", "for the budget"), *rows] if rows else []
 
 
 def _shape_rows(blueprint: AnyBlueprint) -> Rows:

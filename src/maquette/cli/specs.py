@@ -1,13 +1,14 @@
 """new, check, schema, plan: from an empty folder to a spec that is known to be right."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maquette.cli import common
-from maquette.cli.common import Device, Json, Overrides, RunsDir, SpecName
+from maquette.cli.common import Depth, Device, Json, Overrides, RunsDir, Size, SpecName
 from maquette.errors import UsageError
 from maquette.quantities import format_bytes
 
@@ -46,9 +47,15 @@ def new(
     common.say(f"next: `maquette plan {file}`, then `maquette train {file}`")
 
 
-def check(spec: SpecName, overrides: Overrides = None, runs_dir: RunsDir = None) -> None:
+def check(
+    spec: SpecName,
+    overrides: Overrides = None,
+    size: Size = None,
+    depth: Depth = None,
+    runs_dir: RunsDir = None,
+) -> None:
     """Say whether a spec is right; if not, what is wrong, in which line, and what to write."""
-    sound = common.load_spec(spec, overrides or (), runs_dir)
+    sound = common.load_spec(spec, common.with_dial(overrides, size, depth), runs_dir)
     print(f"{spec}: ok ({_summary(sound)})")
 
 
@@ -62,33 +69,43 @@ def schema() -> None:
 def plan(
     spec: SpecName,
     overrides: Overrides = None,
+    size: Size = None,
+    depth: Depth = None,
     device: Device = "auto",
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Print the spec with what its budget came to.")
+    ] = False,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
     """Show what a spec comes to: shape, parameters, steps, memory, disk, time on this machine."""
     from maquette.cli.data import preparing
     from maquette.cli.plan import estimate_here, plan_table
-    from maquette.preparation import prepare_data, resolve_any
+    from maquette.settling import plan_spec
+    from maquette.spec.dump import to_yaml
     from maquette.training.device import choose_device
 
-    sound = common.load_spec(spec, overrides or (), runs_dir)
+    written = common.load_spec(spec, common.with_dial(overrides, size, depth), runs_dir)
     chosen = choose_device(device)
     with preparing() as progress:
-        prepared = prepare_data(sound, progress=progress)
-    blueprint = resolve_any(sound, prepared.facts)
+        sound, choices, prepared, blueprint = plan_spec(written, device=device, progress=progress)
+    if resolved:
+        print(to_yaml(sound), end="")
+        return
     estimate = estimate_here(blueprint, chosen)
     if as_json:
         common.print_json(
             {
                 "blueprint": dataclasses.asdict(blueprint),
+                "choices": [choice._asdict() for choice in choices],
                 "data": {"folder": str(prepared.folder), "reused": prepared.reused},
                 "estimate": estimate,
                 "from": _from(sound),
             }
         )
         return
-    common.out().print(plan_table(blueprint, estimate, begins_from=_from(sound)))
+    table = plan_table(blueprint, estimate, begins_from=_from(sound), choices=choices)
+    common.out().print(table)
     if estimate["peak_bytes"] > estimate["memory_bytes"]:
         common.say(
             f"note: about {format_bytes(estimate['peak_bytes'])} are needed, and "
@@ -112,6 +129,9 @@ def _from(spec: "AnySpec") -> dict[str, Any] | None:
 def _summary(spec: "AnySpec") -> str:
     from maquette.spec.schema import Spec
 
+    asked = _budget(spec)
+    if asked:
+        return f"{asked}, sources {', '.join(spec.data.sources)}; `maquette plan` says what that is"
     train = spec.train
     length = f"{train.epochs:g} epochs" if train.epochs is not None else f"{_steps(train)} steps"
     begins = _from(spec)
@@ -133,6 +153,21 @@ def _summary(spec: "AnySpec") -> str:
         f"sources {sources}, {length} of {train.batch_size} windows"
         f"{after}{', for chat' if spec.train.objective == 'chat' else ''}"
     )
+
+
+def _budget(spec: "AnySpec") -> str:
+    """What a spec asks for instead of dimensions, in words; empty for others."""
+    from maquette.quantities import format_count, format_duration
+    from maquette.spec.budget import budget
+
+    show: dict[str, Callable[[Any], str]] = {
+        "size": str,
+        "parameters": lambda count: f"{format_count(count)} parameters",
+        "memory": lambda size: f"{format_bytes(size)} of memory",
+        "latency": lambda seconds: f"{format_duration(seconds)} a token",
+        "minutes": lambda minutes: f"{minutes:g} minutes",
+    }
+    return ", ".join(show[key](value) for key, value in budget(spec).items())
 
 
 def _steps(train: Any) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from maquette.cli import common
-from maquette.cli.common import Device, Overrides, RunsDir, SpecName
+from maquette.cli.common import Depth, Device, Overrides, RunsDir, Size, SpecName
 from maquette.errors import DeviceError, RunError
 from maquette.events import Finished, Sampled
 
@@ -32,6 +32,8 @@ Queue = Annotated[
 def train(
     spec: SpecName,
     overrides: Overrides = None,
+    size: Size = None,
+    depth: Depth = None,
     device: Device = "auto",
     detach: Detach = False,
     queue: Queue = False,
@@ -43,7 +45,7 @@ def train(
     130 after Ctrl-C, 143 after SIGTERM (`maquette stop`).
     """
     create = _create_unprepared if detach else _create
-    run = create(spec, overrides or [], device=device, runs_dir=runs_dir)
+    run = create(spec, common.with_dial(overrides, size, depth), device=device, runs_dir=runs_dir)
     carry_out(run, detach=detach, queue=queue, new=True)
 
 
@@ -184,6 +186,7 @@ def _create_unprepared(
     spec: str, overrides: list[str], *, device: str, runs_dir: Path | None
 ) -> "Run":
     """A run of the spec in the store, at once: its worker prepares the data."""
+    from maquette.spec.budget import to_data
     from maquette.spec.load import read_spec_text
 
     parsed = common.load_spec(spec, overrides, runs_dir)
@@ -192,7 +195,7 @@ def _create_unprepared(
     run = common.open_store(runs_dir).create(
         parsed.name,
         spec_text=text,
-        spec=parsed.model_dump(mode="json"),
+        spec=to_data(parsed),
         command=command_line(),
         device=device,
     )

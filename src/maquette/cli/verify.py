@@ -1,7 +1,6 @@
 """verify-resume: a training that is killed and resumed, compared with one that isn't."""
 
 import contextlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -87,7 +86,7 @@ def _spec(
         raise RunError(f"{run.path / 'meta.json'} holds no spec")
     spec = run_spec(run)
     if overrides:
-        text = json.dumps(run.meta.spec)
+        text = spec.model_dump_json()
         spec = parse_spec(text, origin=run.id, overrides=overrides)
     started = next((event for _, event in run.events() if isinstance(event, Started)), None)
     return spec, started, started.device if started else run.meta.device
@@ -116,13 +115,12 @@ def _verify(
     from maquette.runs.store import Store
 
     with preparing() as progress:
-        from maquette.preparation import prepare_data, resolve_any
+        from maquette.settling import plan_spec
         from maquette.training.device import choose_device
         from maquette.verification import shorten, verify
 
         device = str(choose_device(device))
-        prepared = prepare_data(spec, progress=progress)
-        blueprint = resolve_any(spec, prepared.facts)
+        spec, _, prepared, blueprint = plan_spec(spec, device=device, progress=progress)
         blueprint = shorten(blueprint, steps=steps, device=device, like=like)
     common.say(
         f"training {blueprint.train.steps} steps of {spec.name} twice on {device}:"

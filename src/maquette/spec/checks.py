@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from maquette.spec.budget import BUDGET, budget, given
 from maquette.spec.image import ImageSpec
 from maquette.spec.parts import TrainPart
 from maquette.spec.schema import Data, DialoguesSource, GPTModel, Spec
@@ -18,8 +19,14 @@ class Problem(NamedTuple):
 def problems(spec: AnySpec) -> list[Problem]:
     """Every impossible combination in a spec; empty when it is sound."""
     if isinstance(spec, ImageSpec):
-        return _train(spec.train)
-    return [*_model(spec.model), *_data(spec.data), *_train(spec.train), *_objective(spec)]
+        return [*_budget(spec), *_train(spec)]
+    return [
+        *_budget(spec),
+        *_model(spec),
+        *_data(spec.data),
+        *_train(spec),
+        *_objective(spec),
+    ]
 
 
 def _divisors(number: int) -> list[int]:
@@ -34,8 +41,48 @@ def _nearest(target: int, choices: list[int]) -> str:
     return " or ".join(map(str, below + above))
 
 
-def _model(model: GPTModel) -> list[Problem]:
-    width, heads, rope = model.width, model.heads, model.position == "rope"
+def _budget(spec: AnySpec) -> list[Problem]:
+    """Budgets that say two things, or have nothing to choose."""
+    asked = budget(spec)
+    size, found = asked.get("size"), []
+    if "parameters" in asked and size is not None:
+        found.append(
+            Problem(
+                ("model.parameters", "model.size"),
+                f"model.size={size} and model.parameters={asked['parameters']} both say how large "
+                "the model is to be; keep one (--set model.size=null drops it)",
+            )
+        )
+    if size == "by-depth" and given(spec.model, "depth") is None:
+        found.append(
+            Problem(
+                ("model.size",),
+                "model.size=by-depth goes by model.depth, which isn't given; add it, or try small",
+            )
+        )
+    if asked and spec.train.from_run is not None:
+        key = next(key for key in BUDGET if key in asked)
+        text = f"model.{key}={asked[key]} chooses dimensions, and those of a run that training "
+        found.append(Problem((f"model.{key}",), f"{text}begins from (train.from) are its own"))
+    return found
+
+
+def _known(spec: Spec) -> tuple[int | None, int | None]:
+    """Width and heads, where they don't wait to be chosen."""
+    if not budget(spec):
+        return spec.model.width, spec.model.heads
+    return given(spec.model, "width"), given(spec.model, "heads")
+
+
+def _model(spec: Spec) -> list[Problem]:
+    width, heads = _known(spec)
+    if width is None or heads is None:
+        return _kv_heads(spec.model, heads)
+    return [*_heads(spec.model, width, heads), *_kv_heads(spec.model, heads)]
+
+
+def _heads(model: GPTModel, width: int, heads: int) -> list[Problem]:
+    rope = model.position == "rope"
     found: list[Problem] = []
     fitting = [d for d in _divisors(width) if not rope or width // d % 2 == 0]
     if width % heads:
@@ -55,16 +102,20 @@ def _model(model: GPTModel) -> list[Problem]:
                 f"which position: rope can't rotate in pairs; {repair}",
             )
         )
-    kv_heads = model.kv_heads
-    if kv_heads is not None and heads % kv_heads:
-        found.append(
-            Problem(
-                ("model.kv_heads", "model.heads"),
-                f"model.kv_heads={kv_heads} does not divide model.heads={heads}; "
-                f"try {_nearest(kv_heads, _divisors(heads))}",
-            )
-        )
     return found
+
+
+def _kv_heads(model: GPTModel, heads: int | None) -> list[Problem]:
+    kv_heads = model.kv_heads
+    if kv_heads is None or heads is None or not heads % kv_heads:
+        return []
+    return [
+        Problem(
+            ("model.kv_heads", "model.heads"),
+            f"model.kv_heads={kv_heads} does not divide model.heads={heads}; "
+            f"try {_nearest(kv_heads, _divisors(heads))}",
+        )
+    ]
 
 
 def _data(data: Data) -> list[Problem]:
@@ -80,7 +131,8 @@ def _data(data: Data) -> list[Problem]:
     ]
 
 
-def _train(train: TrainPart) -> list[Problem]:
+def _train(spec: AnySpec) -> list[Problem]:
+    train: TrainPart = spec.train
     found: list[Problem] = []
     if train.steps is not None and train.epochs is not None:
         found.append(
@@ -90,7 +142,8 @@ def _train(train: TrainPart) -> list[Problem]:
                 "keep one (--set train.steps=null drops it)",
             )
         )
-    if train.batch_size % train.accumulation:
+    chosen = isinstance(spec, Spec) and budget(spec) and given(train, "batch_size") is None
+    if train.batch_size % train.accumulation and not chosen:
         found.append(
             Problem(
                 ("train.accumulation", "train.batch_size"),

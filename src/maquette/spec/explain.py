@@ -48,8 +48,13 @@ def schema_errors(errors: Sequence[ErrorDetails], root: Node, whole: type[AnySpe
         (place.mark, _message(error, place))
         for error in errors
         for place in [_place(error["loc"], root, whole)]
-        if not (error["loc"][-1] == "str" and _is_list(place.node))  # the list's own error follows
+        if not (_is_of_one(error["loc"][-1]) and _is_list(place.node))  # the list's own one follows
     )
+
+
+def _is_of_one(arm: str | int) -> bool:
+    """Whether an error is that of the single value, where a list may stand too."""
+    return arm == "str" or str(arm).startswith("literal[")
 
 
 def _is_list(node: Node | None) -> bool:
@@ -96,7 +101,8 @@ def _place(loc: Sequence[str | int], root: Node, whole: type[AnySpec]) -> _Place
             part, field = None, None
             annotation = get_args(annotation)[1]
         elif isinstance(step, int):
-            annotation = str  # the only lists are of text
+            lists = (m for m in fields.members(annotation) if get_origin(m) is list)
+            annotation = next((get_args(one)[0] for one in lists), str)
         else:
             continue  # the arm of a union of plain types
         path.append(printable(str(step)))
@@ -131,6 +137,8 @@ def _message(error: ErrorDetails, place: _Place) -> str:
         return f"{here} must be {limits}"
     if kind == "finite_number":
         return f"{here} must be a finite number" + (f", {limits}" if limits else "")
+    if kind == "value_error":  # of a number written with a unit
+        return f"{place.path}: {printable(str(error['ctx']['error']), 200)}"
     if place.annotation is None:
         return f"{here}: {printable(error['msg'], 200)}"
     return f"{here} must be {fields.expected(place.annotation)}{_repair(place)}"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from maquette.errors import SpecError
 from maquette.spec import checks, explain, fields
+from maquette.spec.budget import BUDGET, chosen_keys
 from maquette.spec.document import MAX_BYTES, Mark, Node, plain, printable, read_document
 from maquette.spec.image import CifarPart, ImageFolderSource, ParquetSource
 from maquette.spec.parts import WEIGHTS, Part
@@ -169,6 +170,8 @@ def _override(root: Node, override: str) -> Node:
     value = replace(read_document(text, option, numbered=False), mark=Mark(option))
     if path[-1] == "kind" and isinstance(value.value, str):
         root = _without_other_kinds(root, path[:-1], value.value)
+    if path[:-1] == ["model"] and path[-1] in BUDGET and value.value is not None:
+        root = _without_chosen(root, path[-1])
     return _set(root, path, value, option, [])
 
 
@@ -182,6 +185,22 @@ def _set(node: Node, path: Sequence[str], value: Node, option: str, above: list[
     child = node.value.get(path[0]) or Node(Mark(option), {})
     child = _set(child, path[1:], value, option, [*above, path[0]])
     return replace(node, value={**node.value, path[0]: child})
+
+
+def _without_chosen(root: Node, key: str) -> Node:
+    """Drop what a file says of all that a budget from the command line chooses.
+
+    Else no preset could be had in another size. What another option sets stays.
+    """
+    chosen = dict(chosen_keys(spec_class(plain(root))))
+    if key in ("size", "parameters"):
+        chosen["model"] += ("size", "parameters")
+    for name, keys in chosen.items():
+        part = root.child(name)
+        if part is not None and isinstance(part.value, dict):
+            kept = {k: v for k, v in part.value.items() if k not in keys or v.mark.line is None}
+            root = _set(root, [name], replace(part, value=kept), "", [])
+    return root
 
 
 def _without_other_kinds(root: Node, path: Sequence[str], kind: str) -> Node:

@@ -3,9 +3,12 @@
 Types are strict: `"6"`, `6.0` and `yes` are neither a whole number nor true.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from maquette.quantities import parse_bytes, parse_count, parse_duration
 
 NAME = r"^[a-z][a-z0-9-]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -13,6 +16,20 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 WEIGHTS = (".safetensors", ".pth", ".pt", ".bin")
 """What the name of a file of weights ends in, where a run could stand."""
 Paths = str | Annotated[list[str], Field(min_length=1, max_length=1000)]
+
+
+def _written_as(parse: Callable[[str], float]) -> BeforeValidator:
+    """For numbers that may be written with a unit: `10M`, `2GiB`, `20ms`."""
+
+    def read(value: object) -> object:
+        return parse(value) if isinstance(value, str) else value
+
+    return BeforeValidator(read, json_schema_input_type=float | str)
+
+
+Count = Annotated[int, _written_as(parse_count)]
+Bytes = Annotated[int, _written_as(parse_bytes)]
+Seconds = Annotated[float, _written_as(parse_duration)]
 
 
 class Part(BaseModel):

@@ -98,7 +98,8 @@ wrong with it, and `maquette schema` prints the JSON Schema that lets an editor 
   `~` is your home.
 - `--set KEY=VALUE` changes any key from the command line, with a dotted key and a YAML value:
   `--set train.steps=100`, `--set tokenizer.kind=bpe`, `--set "tokenizer={kind: bpe}"`. The result
-  is checked like a spec. Setting a `kind` drops the keys that only the former kind has.
+  is checked like a spec. Setting a `kind` drops the keys that only the former kind has; setting a
+  budget, such as `model.parameters`, drops what a file says of all that it chooses.
 """
 
 

@@ -8,7 +8,18 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from maquette.shapes import Mlp, Norm, Position
-from maquette.spec.parts import DefaultKind, Fraction, HubPart, Name, Part, Paths, TrainPart
+from maquette.spec.parts import (
+    Bytes,
+    Count,
+    DefaultKind,
+    Fraction,
+    HubPart,
+    Name,
+    Part,
+    Paths,
+    Seconds,
+    TrainPart,
+)
 
 
 class GPTModel(Part):
@@ -47,6 +58,17 @@ class GPTModel(Part):
     norm_epsilon: float = Field(default=1e-5, gt=0, le=0.01)
     """Added to the variance in norms."""
 
+    size: Literal["tiny", "small", "medium", "large", "by-depth"] | None = None
+    """One word for all dimensions, and for batch, steps and learning rate: 1M, 10M, 124M or 350M
+    parameters, or as wide as `depth` suggests. Keys that are given stay as they are."""
+    parameters: Count | None = Field(default=None, ge=1000, le=10**12)
+    """The same for a number of parameters, such as 10M, hit within 3 %."""
+    memory: Bytes | None = Field(default=None, ge=2**20)
+    """The most that training may take at its peak, such as 2GiB."""
+    latency: Seconds | None = Field(default=None, gt=0, le=3600)
+    """The longest that a token may take to generate on this device, such as 20ms."""
+    minutes: float | None = Field(default=None, gt=0, le=10**7)
+    """How long to train on this device, by its measured rate of matrix products."""
 
 class BytesTokenizer(Part):
     """Every byte is a token: 256 ids, nothing to train, any text."""

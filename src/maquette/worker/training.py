@@ -12,11 +12,15 @@ from maquette.build import Training
 from maquette.data.prepare import Prepared
 from maquette.errors import MaquetteError, RunError, TrainingError
 from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
-from maquette.preparation import prepare_data, resolve_any
-from maquette.reading import inherited_tokenizer, read_blueprint, run_spec
+from maquette.preparation import prepare_data
+from maquette.reading import RESOLVED, inherited_tokenizer, read_blueprint, run_spec
+from maquette.runs import durable
 from maquette.runs.control import starting_point
 from maquette.runs.recorder import Recorder, failure_of, is_out_of_memory
 from maquette.runs.store import Checkpoint, Run, Store
+from maquette.settling import Plan, plan_spec
+from maquette.spec.budget import to_data
+from maquette.spec.dump import to_yaml
 from maquette.spec.task import AnySpec
 from maquette.training.saving import SaveRhythm
 from maquette.training.telemetry import Meter
@@ -36,23 +40,22 @@ def create_run(
     command: Sequence[str] = (),
     progress: "Callable[[AnyProgress], None] | None" = None,
 ) -> Run:
-    """Prepare the data, resolve the blueprint, and make the run directory, queued.
+    """Prepare the data, resolve spec and blueprint, and make the run directory, queued.
 
     Everything that can be wrong with spec, data or device is found before there is a run.
     Raises MaquetteError.
     """
-    spec = inherit(spec, store)
-    prepared = prepare_data(spec, progress=progress)
-    blueprint = resolve_any(spec, prepared.facts)
+    plan = plan_spec(inherit(spec, store), device=device, progress=progress)
     run = store.create(
         spec.name,
         spec_text=spec_text,
-        spec=spec.model_dump(mode="json"),
-        blueprint_text=serial.to_json(blueprint),
+        spec=to_data(plan.spec),
+        blueprint_text=serial.to_json(plan.blueprint),
         command=command,
         device=device,
     )
-    _write_tokenizer(run, prepared)
+    _write_chosen(run, plan)
+    _write_tokenizer(run, plan.prepared)
     return run
 
 
@@ -144,13 +147,15 @@ def prepare_run(
 
     For whoever holds the run's lock. Raises MaquetteError.
     """
-    spec = run_spec(run)
-    prepared = prepare_data(spec, progress=progress, tokenizer=inherited_tokenizer(run))
+    spec, tokenizer = run_spec(run), inherited_tokenizer(run)
     if not run.blueprint_path.exists():
-        blueprint = resolve_any(spec, prepared.facts)
-        _write_tokenizer(run, prepared)
-        run.write_blueprint(serial.to_json(blueprint))
-        return blueprint, prepared
+        device = run.meta.device
+        plan = plan_spec(spec, device=device, progress=progress, tokenizer=tokenizer)
+        _write_chosen(run, plan)
+        _write_tokenizer(run, plan.prepared)
+        run.write_blueprint(serial.to_json(plan.blueprint))
+        return plan.blueprint, plan.prepared
+    prepared = prepare_data(spec, progress=progress, tokenizer=tokenizer)
     blueprint = read_blueprint(run)
     if prepared.facts != blueprint.facts:
         raise RunError(
@@ -160,6 +165,14 @@ def prepare_run(
     if not run.tokenizer_path.exists():  # a kill came between the run and it
         _write_tokenizer(run, prepared)
     return blueprint, prepared
+
+
+def _write_chosen(run: Run, plan: Plan) -> None:
+    """Keep what a budget came to, so that nothing of it is ever measured or chosen again."""
+    if plan.choices:
+        about = ["What the budget in spec.yaml came to:"]
+        about += [f"  {choice.key} {choice.value}: {choice.why}" for choice in plan.choices]
+        durable.write_text(run.path / RESOLVED, to_yaml(plan.spec, whole=True, about=about))
 
 
 def _write_tokenizer(run: Run, prepared: "AnyPrepared") -> None:
