@@ -68,6 +68,9 @@ def inspect_images(
     print_images(prepared)
     for split, found in prepared.duplicates.items():
         such = f", such as {found.example}" if found.example else ""
-        none = "none" if not found.images else f"{found.images:,}"
-        print(f"{none} of the {found.of:,} {split} images is in train too, pixel for pixel{such}")
+        count = "none" if not found.images else f"{found.images:,}"
+        verb = "are" if found.images > 1 else "is"
+        print(
+            f"{count} of the {found.of:,} {split} images {verb} in train too, pixel for pixel{such}"
+        )
     print(file)

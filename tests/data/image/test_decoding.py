@@ -65,6 +65,17 @@ def test_16_bit_grey_of_a_tiff_is_scaled_not_cut() -> None:
     assert close(found[..., 0], (ramp // 257).astype(np.uint8))
 
 
+@pytest.mark.parametrize("most", [1.0, 255.0, -1, 70_000])
+def test_numbers_that_may_mean_anything_are_no_picture(most: float) -> None:
+    """As black, or as white, which they would be cut to, they would be learnt from unseen."""
+    kind = np.float32 if isinstance(most, float) else np.int32
+    image = Image.fromarray(np.full((S, S), most, dtype=kind))
+    with pytest.raises(BrokenError, match="numbers of 32 bits"):
+        decode(file_bytes(image, "tiff"), S)
+    deep = Image.fromarray(np.full((S, S), 0x8000, dtype=np.int32))
+    assert close(decode(file_bytes(deep, "tiff"), S), (128, 128, 128))
+
+
 def test_cmyk_jpeg() -> None:
     cmyk = solid("CMYK", (0, 255, 255, 0))  # magenta and yellow make red
     assert close(decode(file_bytes(cmyk, "jpeg", quality=95), S), (255, 0, 0), within=3)

@@ -60,7 +60,7 @@ def test_what_is_no_image_is_passed_over_and_told(tmp_path: Path) -> None:
     assert [name for name, _ in found(source)] == ["a/1.png", "b/1.png"]
     assert source.remarks() == [
         "passed over 3: no images, by their names (README.md, a/Thumbs.db, a/notes.txt)",
-        "passed over 1: hidden (a/.hidden.png)",
+        "passed over 2: hidden (.git, a/.hidden.png)",
         "passed over 1: in no class's folder (loose.png)",
     ]
 

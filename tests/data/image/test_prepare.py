@@ -161,8 +161,15 @@ def test_a_few_broken_images_are_left_out_and_named(tmp_path: Path) -> None:
 
 
 def test_more_than_one_in_a_hundred_stops(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^data.sources.pets: 4 of the first 10 images of 300"):
+    with pytest.raises(DataError) as caught:
         prepare_images("pets", broken_source(300, 4), cache=tmp_path)
+    message = str(caught.value)
+    assert message.startswith("data.sources.pets: 4 of 300 images in train are broken: train-0.png")
+    assert "train-9.png is no image" in message
+    with pytest.raises(DataError, match=r": 11 of the first 31 images of 300 in train are .* more"):
+        prepare_images("pets", broken_source(300, 12), cache=tmp_path)
+    with pytest.raises(DataError, match=r": 1 of 9 images in train is broken"):
+        prepare_images("pets", broken_source(9, 1), cache=tmp_path)
     assert not [path for path in (tmp_path / "data").iterdir() if path.is_dir()]
 
 
@@ -172,7 +179,7 @@ def test_a_class_that_is_missing_in_a_split_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.sources.x: its validation split has no image of cl"):
         prepare_images("x", source, cache=tmp_path)
     alone = Made({"train": ([picture(0)] * 4, [0] * 4)}, ("only",))
-    with pytest.raises(DataError, match="has 1 classes"):
+    with pytest.raises(DataError, match="has 1 class,"):
         prepare_images("x", alone, cache=tmp_path)
 
 

@@ -32,6 +32,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # what EXIF's orientation asks for; from 5 on, width and height change places
+_UNKNOWN_RANGE = "its pixels are numbers of 32 bits, and nothing says which is white"
 
 
 class BrokenError(Exception):
@@ -72,10 +73,17 @@ def fit(pixels: Pixels, size: int, crop: Crop | None = None) -> Pixels:
 
 
 def rgb(image: Image.Image) -> Image.Image:
-    """Any mode as 8-bit RGB, what is transparent laid on white."""
+    """Any mode as 8-bit RGB, what is transparent laid on white.
+
+    Raises ValueError for numbers that may mean anything: fractions, and more than 16 bits.
+    """
     if image.mode.startswith("I;16") or image.mode == "I":  # Pillow would cut, not scale
         values = np.asarray(image)
-        return Image.fromarray(np.clip(values >> 8, 0, 255).astype(np.uint8)).convert("RGB")
+        if values.min(initial=0) < 0 or values.max(initial=0) > 0xFFFF:
+            raise ValueError(_UNKNOWN_RANGE)
+        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError(_UNKNOWN_RANGE)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         if image.mode == "La":
             image = image.convert("LA")

@@ -145,7 +145,7 @@ class ImageFolder:
                 hint="move the images of each class into a folder that is named after it",
             )
         for entry in _entries(folder):
-            if not entry.is_dir():
+            if _hidden(entry) or not entry.is_dir():
                 self._skip(entry, loose=True)
         found: list[Found] = []
         for label in labels:

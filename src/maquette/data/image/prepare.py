@@ -17,6 +17,7 @@ files depend on.
 
 import contextlib
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ from maquette.data.image.decoding import BrokenError, fit, shorter_side
 from maquette.data.image.files import FileImages, encoded
 from maquette.data.image.holdout import hold_out
 from maquette.data.image.pixels import Images, PixelImages
-from maquette.data.image.source import ImageSource, Split, Stored, listed
+from maquette.data.image.source import ImageSource, Split, Stored, is_or_are, listed
 from maquette.data.image.writing import SplitWriter
 from maquette.data.source import naming
 from maquette.errors import DamagedError, DataError, RunError
@@ -50,6 +51,8 @@ LARGEST_OWN_SIZE = 64
 """Images of one size up to here keep it; others are brought to DEFAULT_SIZE."""
 DEFAULT_SIZE = 224
 MOST_BROKEN = 0.01
+NAMED_BROKEN = 10
+"""So many may be found before too many stop it, so that they can be mended together."""
 FEW = 2000  # images that are decoded sooner than processes have started
 PART = 64  # images decoded at a time
 
@@ -262,7 +265,8 @@ def _check(
 ) -> dict[str, NDArray[np.bool_] | None]:
     """Which rows of train are held out, None for other splits; all splits know all classes."""
     if not 2 <= len(classes) <= 1 << 16:
-        raise DataError(f"has {len(classes):,} classes, and 2 to 65,536 can be told apart")
+        count = f"{len(classes):,} class" + "es" * (len(classes) != 1)
+        raise DataError(f"has {count}, and 2 to 65,536 can be told apart")
     for name, split in splits.items():
         counts = np.bincount(split.labels, minlength=len(classes))
         missing = [label for label, count in zip(classes, counts, strict=True) if not count]
@@ -328,20 +332,26 @@ def _write(
             if i in bad:
                 broken.append(f"{split.name(row)} {bad[i]}")
                 writers[goes_to].broken += 1
-                if len(broken) > MOST_BROKEN * total:
-                    raise DataError(
-                        f"{len(broken):,} of the first {row + 1:,} images of {total:,} in {name} "
-                        f"are broken: {listed(broken, 3)}",
-                        hint="up to 1 % are left out; mend or remove them",
-                    )
+                if len(broken) > max(MOST_BROKEN * total, NAMED_BROKEN):
+                    raise _too_many(broken, f"the first {row + 1:,} images of {total:,}", name)
             else:
                 writers[goes_to].add(image, pixels[i], int(split.labels[row]), split.name(row))
             row += 1
         job.report(ImageProgress("images", job.name, name, row, total))
     assert row == total, "as many images as labels"
+    if len(broken) > MOST_BROKEN * total:
+        raise _too_many(broken, f"{total:,} images", name)
     if not broken:
         return []
     return [f"left out {len(broken):,} of {total:,} images of {name}: {listed(broken, 3)}"]
+
+
+def _too_many(broken: list[str], images: str, split: str) -> DataError:
+    return DataError(
+        f"{len(broken):,} of {images} in {split} {is_or_are(broken)} broken: "
+        f"{listed(broken, NAMED_BROKEN)}",
+        hint="up to 1 % are left out; mend or remove them",
+    )
 
 
 def _decoded(
@@ -358,7 +368,7 @@ def _decoded(
     first = next(images, None)
     if first is None:
         return
-    images = _again(first, images)
+    images = itertools.chain([first], images)
     if isinstance(first, np.ndarray):
         for part in _parts(images):
             yield part, np.stack([fit(np.asarray(image), size) for image in part]), {}
@@ -367,19 +377,8 @@ def _decoded(
         yield waiting.pop(0), pixels, broken
 
 
-def _again(first: Stored, rest: Iterator[Stored]) -> Iterator[Stored]:
-    yield first
-    yield from rest
-
-
 def _parts(images: Iterator[Stored]) -> Iterator[list[Stored]]:
-    part: list[Stored] = []
-    for image in images:
-        part.append(image)
-        if len(part) == PART:
-            yield part
-            part = []
-    if part:
+    while part := list(itertools.islice(images, PART)):
         yield part
 
 
