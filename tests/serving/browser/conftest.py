@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,6 +124,14 @@ def chat_on_phone(
 def ready(page: "Page") -> None:
     """Wait until the page knows its model."""
     page.locator("#starters button").first.wait_for(state="attached")
+
+
+def until(page: "Page", condition: Callable[[], bool]) -> None:
+    """Let the browser go on, and what is told of it come in, until something holds."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(10)
 
 
 def say(page: "Page", text: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.serving.browser.conftest import ask, ready, say
 from tests.serving.browser.scripted import HALT, ScriptedDecoder
-from tests.serving.live import TOKEN, Live, byte_model, running
+from tests.serving.live import TOKEN, Live, byte_model, eventually, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, expect
@@ -92,6 +92,8 @@ def test_an_answer_is_shown_as_it_comes_and_stops(
         chat.keyboard.press("Escape")
     expect(chat.locator(".assistant .note")).to_have_text("You stopped it here.")
     expect(chat.locator("#question")).to_be_focused()
+    # The server hears of it by and by, and the model mustn't be done before.
+    assert eventually(lambda: all(job.cancelled for job in served.engine._active.values()))
     decoder.go.set()
     assert served.wait_idle()
     assert served.engine.counts.cancelled == cancelled + 1
@@ -186,7 +188,7 @@ def test_conversations_are_renamed_and_deleted(chat: "Page") -> None:
     chat.get_by_role("button", name="Undo").click()
     expect(chat.locator(".message")).to_have_count(2)
     chat.reload()
-    assert chat.locator(".chat-open").all_inner_texts() == ["Second talk", "Of the sea"]
+    expect(chat.locator(".chat-open")).to_have_text(["Second talk", "Of the sea"])
 
 
 def test_a_message_is_copied_as_it_is(chat: "Page", decoder: ScriptedDecoder) -> None:
@@ -297,7 +299,7 @@ def test_what_is_exported_can_be_imported_elsewhere(
     other.goto(f"{served.address}/?token={TOKEN}")
     other.set_input_files("#import-file", path)
     expect(other.get_by_text("Imported 2 conversations.")).to_be_visible()
-    assert other.locator(".chat-open").all_inner_texts() == ["Other", "One"]
+    expect(other.locator(".chat-open")).to_have_text(["Other", "One"])
     other.get_by_role("button", name="One", exact=True).click()
     assert texts(other) == ["One", "You said: One", "Two", "You said: Two"]
     assert ask(other, "Three") == "You said: Three"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.data.image.making import file_bytes, picture
-from tests.serving.browser.conftest import opened
+from tests.serving.browser.conftest import opened, until
 from tests.serving.browser.test_access import NAMELESS, press, tab_to
 from tests.serving.live import CLASSES, MODEL, TOKEN, LiveClassifier, http, running_classifier
 
@@ -239,6 +239,7 @@ def test_who_is_removed_is_not_waited_for(page: "Page") -> None:
     with page.expect_request(API):
         card(page, "one.png").get_by_role("button", name="Remove one.png").click()
     card(page, "three.png").get_by_text("Looking").wait_for()
+    until(page, lambda: len(held) == 2)
     held[-1].continue_()
     assert len(rows(card(page, "three.png"))) == 5
     assert len(held) == 2

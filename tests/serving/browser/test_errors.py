@@ -104,6 +104,7 @@ def test_a_busy_server_is_told(context: "BrowserContext") -> None:
             notice(page, "The server is busy")
             decoder.go.set()
             expect(page.locator(".chat-open.busy")).to_have_count(0)
+            assert live.wait_idle()
             again(page)
             expect(page.locator(".assistant .said")).to_have_text("Slow")
 

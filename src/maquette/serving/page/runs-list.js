@@ -59,6 +59,13 @@ export class List {
     this.poll.stop();
   }
 
+  /** Show a run no more, of which is known before the next reading that it is gone. */
+  drop(id) {
+    if (!this.#rows.has(id)) return;
+    this.#runs = this.#runs.filter((run) => run.id !== id);
+    this.#draw();
+  }
+
   /** Focus the link of a run; says whether it is there. */
   focus(id) {
     const row = this.#rows.get(id);

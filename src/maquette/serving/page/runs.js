@@ -5,7 +5,10 @@ import { List } from "./runs-list.js";
 import { RunView } from "./runs-run.js";
 
 const list = new List(tell);
-const run = new RunView(tell);
+const run = new RunView((problem) => {
+  if (problem?.gone) list.drop(chosen());
+  tell(problem);
+});
 let before = null;
 
 function tell(problem) {
