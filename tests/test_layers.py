@@ -32,6 +32,7 @@ TIERS = {
     "base": 4,
     "reading": 3,
     "preparation": 3,
+    "forecast": 4,
     "settling": 4,
     "evaluation": 4,
     "classification": 4,
@@ -61,6 +62,8 @@ TIERS = {
 GROUND = ("shapes", "augmentation", "events", "facts")
 # Nothing heavy when the module is imported; inside functions it is allowed.
 WITHOUT_TORCH = (
+    "comparison",
+    "forecast",
     "reading",
     "preparation",
     "settling",
@@ -129,6 +132,7 @@ STDLIB_ONLY = (
     "augmentation",
     "events",
     "facts",
+    "forecast",
     "runs.*",
     "tokenizers.chat",
 )

@@ -1,7 +1,6 @@
 """The training of a blueprint, whatever its task."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,7 +35,7 @@ from maquette.training.device import (
 from maquette.training.layer_decay import layer_scales
 from maquette.training.loop import Every, TrainState, train
 from maquette.training.optimizer import Optimizer, make_adamw, make_muon
-from maquette.training.schedule import extended_factor, schedule_factor
+from maquette.training.rates import rate_factor
 
 
 class Task(Protocol):
@@ -251,21 +250,6 @@ def decide_to_compile(
         eager_seconds=seconds,
         graphs=1 if isinstance(blueprint, Blueprint) else len(blueprint.shape.widths),
     )
-
-
-def rate_factor(plan: TrainPlan) -> Callable[[int], float]:
-    """The learning rate's share of its peak at each step of a plan, its extensions included."""
-    factor = schedule_factor(plan.schedule)
-    for extension in plan.extensions:
-        factor = functools.partial(
-            extended_factor,
-            before=factor,
-            after_step=extension.after_step,
-            how=extension.how,
-            then=schedule_factor(extension.schedule),
-            warmup_steps=extension.schedule.warmup_steps,
-        )
-    return factor
 
 
 def _optimizers(model: nn.Module, plan: TrainPlan, precision: Precision) -> list[Optimizer]:

@@ -149,6 +149,8 @@ def summary(run: "Run", state: "State") -> dict[str, Any]:
 
 
 def _details(run: "Run", state: "State") -> dict[str, Any]:
+    from maquette.forecast import forecast_run
+
     checkpoints = [
         {"step": c.step, "best": c.best, "bytes": c.bytes, "path": str(c.path)}
         for c in run.checkpoints()
@@ -159,6 +161,7 @@ def _details(run: "Run", state: "State") -> dict[str, Any]:
         "alive": state.process is not None and state.status in ("queued", "running"),
         "ends_at": _ends_at(state),
         "lost": _loss_of_worker(run, state) if state.status == "lost" else None,
+        "forecast": told.to_json() if (told := forecast_run(run, state)) else None,
         "extensions": _extensions(run),
         "meta": run.meta.to_json(),
         "checkpoints": checkpoints,
@@ -239,6 +242,7 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
         ("step", f"{state.step} of {state.steps} ({share}), epoch {state.epoch:.2f}" * bool(share)),
         ("extended", _extensions_line(run)),
         ("loss", ", ".join(losses)),
+        ("forecast", _forecast_line(run, state)),
         ("sources", _sources_line(state)),
         ("accuracy", "" if state.accuracy is None else f"validation {state.accuracy:.2%}"),
         ("speed", f"{speed} {meta.unit}/s" if speed else ""),
@@ -255,6 +259,17 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
         ("commit", commit),
         ("folder", _path(run.path)),
     ]
+
+
+def _forecast_line(run: "Run", state: "State") -> str:
+    """Where the validation loss is heading, where that can be told."""
+    from maquette.forecast import forecast_run
+
+    told = forecast_run(run, state)
+    if told is None:
+        return ""
+    band = f"{_loss(told.low)} to {_loss(told.high)}"
+    return f"validation {_loss(told.loss)} ({band}) at step {told.step}"
 
 
 def _history(state: "State") -> str:
@@ -329,7 +344,10 @@ def _left_line(state: "State", now: float) -> str:
 
 def _clock(at: float) -> str:
     """The time of day, and the day if it isn't today."""
-    local = time.localtime(at)
+    try:
+        local = time.localtime(at)
+    except (OverflowError, ValueError, OSError):
+        return "a time that no calendar has"
     today = local[:3] == time.localtime()[:3]
     return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", local)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from maquette.errors import RunError
+from maquette.forecast import forecast_run
 from maquette.runs.durable import finite
 from maquette.runs.label import read_label
 from maquette.runs.state import ACTIVE, State
@@ -133,6 +134,7 @@ def details(run: Run) -> bytes:
             "epoch": state.epoch,
             "best_loss": state.best_loss,
             "best_step": state.best_step,
+            "forecast": told.to_json() if (told := forecast_run(run, state)) else None,
             "elapsed_seconds": round(state.elapsed_seconds(time.time()), 1),
             "parameters": state.parameters,
             "precision": state.precision,

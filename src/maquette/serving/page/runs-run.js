@@ -252,6 +252,7 @@ function tiles(run, curves) {
   return [
     ["Training loss", run.step && run.train_loss === null ? "NaN" : words.loss(run.train_loss ?? NaN)],
     ["Validation loss", words.loss(run.validation_loss ?? NaN), best],
+    ["Forecast", words.loss(run.forecast?.loss ?? NaN), band(run.forecast)],
     ["Validation accuracy", run.accuracy === null ? "" : `${(100 * run.accuracy).toFixed(2)}%`],
     [
       run.unit === "images" ? "Images per second" : "Tokens per second",
@@ -261,6 +262,12 @@ function tiles(run, curves) {
     ["Epoch", run.epoch ? run.epoch.toFixed(2) : ""],
     [live ? "Running for" : "Ran for", run.elapsed_seconds ? words.duration(run.elapsed_seconds) : ""],
   ].filter(([, value]) => value);
+}
+
+/** Where the validation loss is expected at the end, in words. */
+function band(forecast) {
+  if (!forecast) return "";
+  return `${words.loss(forecast.low)} to ${words.loss(forecast.high)} at step ${words.whole(forecast.step)}`;
 }
 
 function silence(run) {
