@@ -27,6 +27,7 @@ LIVE = ("queued", "running")
 KEYS: list[BindingType] = [
     Binding("s", "stop", "Stop", tooltip="End it after its step, with a checkpoint"),
     Binding("r", "resume", "Resume", tooltip="Go on with it, also beyond its end"),
+    Binding("p", "play", "Play", tooltip="Let its model write, answer, or look at pictures"),
     Binding("e", "rename", "Rename", show=False, tooltip="Give it a name; its id stays"),
     Binding("a", "archive", "Archive", show=False, tooltip="Put it away, or bring it back"),
     Binding("d,delete", "delete", "Delete", show=False, tooltip="Delete it with all it holds"),
@@ -160,6 +161,13 @@ class Page(Screen[None]):
             ),
             go_on,
         )
+
+    def action_play(self) -> None:
+        """Let a run's model write, answer, or look at pictures."""
+        if (run := self.one()) is not None:
+            from maquette.tui.play import play_screen
+
+            self.app.push_screen(play_screen(run))
 
     def action_rename(self) -> None:
         """Give a run a name."""

@@ -1,10 +1,14 @@
 """Pictures as half blocks: two pixels in each character, the upper in its colour of writing."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _LARGEST_BYTES = 20 << 20
 
@@ -23,6 +27,11 @@ def half_blocks(path: Path, columns: int, rows: int) -> Text:
             small = image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         return Text(f"{path.name} can't be shown: {error}", "dim")
+    return drawn(small)
+
+
+def drawn(small: "Image") -> Text:
+    """An RGB picture as text: its width in columns, half of its height in rows."""
     pixels = small.load()
     assert pixels is not None
     text = Text(no_wrap=True)
