@@ -101,6 +101,7 @@ def _work(arguments: list[str], words: str, fault: dict[str, Any]) -> None:
     code = 70
     try:
         os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # where no worker listens, nobody talks of it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # should the server be killed
         handle = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         for number in (1, 2):

@@ -65,9 +65,9 @@ def beginning(run: Run) -> float | None:
     return found[-1] if found else None
 
 
-def assert_stopped(worker: Worker, run: Run) -> None:
+def assert_stopped(worker: Worker, run: Run, *, codes: tuple[int, ...] = (0,)) -> None:
     """It ended as it was asked to, said so, and left nobody behind."""
-    assert worker.wait() == 0, worker.words
+    assert worker.wait() in codes, worker.words
     assert worker.words == ""
     state = run.state()
     assert (state.status, state.error) == ("stopped", None)
@@ -104,7 +104,8 @@ def test_further_signals_end_at_once_but_in_good_order(
     for number in numbers:
         worker.signal(number)
         time.sleep(0.001)
-    assert_stopped(worker, long)
+    # When it has written its end, the last ones may find a process that listens no more.
+    assert_stopped(worker, long, codes=(0, *(-number for number in numbers)))
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -151,17 +152,18 @@ def test_a_signal_at_any_moment(
 ) -> None:
     """Also in the moments between; a run that is stopped again and again is bit-exact."""
     for delay_ms in range(5, 200, 15):
+        before = brief.stored_state()
         worker = server.start(brief)
         time.sleep(delay_ms / 1000)
         worker.signal(signal.SIGTERM)
         code = worker.wait()
-        # The first milliseconds and the last are Python's own, when no worker listens.
-        status = brief.state().status
-        assert code == 0 or (code == -signal.SIGTERM and status in ("queued", "completed")), status
         assert worker.words == ""
-        untouched = [change.status for change in brief.stored_state().history] == ["queued"]
-        assert status in ("queued", "stopped", "completed") or untouched, delay_ms
-        if status == "completed":
+        after = brief.stored_state()
+        # The first milliseconds and the last are Python's own, when no worker listens.
+        own = after == before or after.status == "completed"
+        assert code == 0 or (code == -signal.SIGTERM and own), (delay_ms, after)
+        assert own or after.status == "stopped", (delay_ms, after)
+        if after.status == "completed":
             break
     if brief.state().status != "completed":
         server.finish(brief)
@@ -219,6 +221,8 @@ def test_a_kill_while_others_read(server: ForkServer, long: Run) -> None:
     worker = at_work(server, long)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with command(*MAQUETTE, "watch", long.path, folder=server.folder, **options) as watch:
+        assert watch.stdout is not None
+        assert watch.stdout.readline().startswith(long.id)
         assert status(server, long) == ("running", True)
         worker.kill()
         assert long.state().status == "lost"

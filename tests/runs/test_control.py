@@ -237,13 +237,14 @@ def test_a_run_whose_worker_is_just_starting_is_waited_for(
 ) -> None:
     with pytest.raises(RunError, match="a worker that is starting"):
         refuse_live(run)
+    monkeypatch.setattr(control, "_BEGIN_SECONDS", 60.0)
     starter = threading.Timer(0.2, workers.start, [run])
     starter.start()
     try:
         assert stop(run).status == "stopped"
     finally:
         starter.join()
-    monkeypatch.setattr(control, "_APPEAR_SECONDS", 0.1)
+    monkeypatch.setattr(control, "_BEGIN_SECONDS", 0.1)
     alone = Store(run.path.parent).create("alone", spec_text="")
     with pytest.raises(RunError, match="has no worker"):
         stop(alone)
@@ -283,8 +284,7 @@ def test_the_worker_is_named_and_the_run_queued_before_it_says_anything(
 def test_whatever_interrupts_a_start_ends_the_worker(
     run: Run, workers: Workers, monkeypatch: pytest.MonkeyPatch, manner: str
 ) -> None:
-    if manner == "deaf":
-        monkeypatch.setattr(control, "_KILL_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr(control, "_KILL_AFTER_SECONDS", 0.2 if manner == "deaf" else 60.0)
 
     def interrupted(run: Run, worker: object, process: Process) -> bool:
         while run.stored_state().process != process:
