@@ -33,6 +33,7 @@ TIERS = {
     "reading": 3,
     "preparation": 3,
     "forecast": 4,
+    "tracking": 3,
     "settling": 4,
     "evaluation": 4,
     "classification": 4,
@@ -64,6 +65,7 @@ GROUND = ("shapes", "augmentation", "events", "facts")
 WITHOUT_TORCH = (
     "comparison",
     "forecast",
+    "tracking",
     "reading",
     "preparation",
     "settling",

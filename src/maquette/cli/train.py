@@ -188,8 +188,10 @@ def _create_unprepared(
     """A run of the spec in the store, at once: its worker prepares the data."""
     from maquette.spec.budget import to_data
     from maquette.spec.load import read_spec_text
+    from maquette.tracking import require
 
     parsed = common.load_spec(spec, overrides, runs_dir)
+    require(parsed.track)
     text = read_spec_text(spec)
     _check_device(device)
     run = common.open_store(runs_dir).create(

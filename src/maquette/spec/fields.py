@@ -82,7 +82,7 @@ def expected(annotation: Any) -> str:
         if get_origin(member) is dict:
             described.append("a mapping of names")
         elif get_origin(member) is list:
-            described.append("a list of text")
+            described.append("a list of them" if choices(get_args(member)[0]) else "a list of text")
         elif get_origin(member) is Literal:
             described += map(str, get_args(member))
         else:

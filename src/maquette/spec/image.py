@@ -6,6 +6,7 @@ from pydantic import Field
 
 from maquette.shapes import Variant
 from maquette.spec.parts import Bytes, Count, Fraction, HubPart, Name, Part, Paths, TrainPart
+from maquette.spec.track import Track
 
 
 class ConvNeXtModel(Part):
@@ -25,13 +26,13 @@ class ConvNeXtModel(Part):
     """Chance that the last block is skipped for an image in training; it rises to that linearly."""
     layer_scale: float = Field(default=1e-6, gt=0, le=10)
     """First gain of each block's branch."""
-
     parameters: Count | None = Field(default=None, ge=1000, le=10**12)
     """Takes the variant nearest to a number of parameters, such as 5M."""
     memory: Bytes | None = Field(default=None, ge=2**20)
     """The most that training may take at its peak, such as 2GiB: the largest variant that fits."""
     minutes: float | None = Field(default=None, gt=0, le=10**7)
     """How long to train on this device, by its measured rate of matrix products."""
+
 
 class ShapesSource(Part):
     """Drawn shapes of 32x32 pixels, made by a built-in generator."""
@@ -196,3 +197,5 @@ class ImageSpec(Part):
     """What the model looks at."""
     train: ImageTrain = ImageTrain()
     """How it learns."""
+    track: Track = Field(default_factory=list)
+    """Where its curves go besides its own files: tensorboard, trackio, wandb, or a list of them."""

@@ -20,6 +20,7 @@ from maquette.spec.parts import (
     Seconds,
     TrainPart,
 )
+from maquette.spec.track import Track
 
 
 class GPTModel(Part):
@@ -57,7 +58,6 @@ class GPTModel(Part):
     """Base of the rotary frequencies."""
     norm_epsilon: float = Field(default=1e-5, gt=0, le=0.01)
     """Added to the variance in norms."""
-
     size: Literal["tiny", "small", "medium", "large", "by-depth"] | None = None
     """One word for all dimensions, and for batch, steps and learning rate: 1M, 10M, 124M or 350M
     parameters, or as wide as `depth` suggests. Keys that are given stay as they are."""
@@ -69,6 +69,7 @@ class GPTModel(Part):
     """The longest that a token may take to generate on this device, such as 20ms."""
     minutes: float | None = Field(default=None, gt=0, le=10**7)
     """How long to train on this device, by its measured rate of matrix products."""
+
 
 class BytesTokenizer(Part):
     """Every byte is a token: 256 ids, nothing to train, any text."""
@@ -255,3 +256,5 @@ class Spec(Part):
     """What the model reads."""
     train: Train = Train()
     """How it learns."""
+    track: Track = Field(default_factory=list)
+    """Where its curves go besides its own files: tensorboard, trackio, wandb, or a list of them."""

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from maquette.base import base_weights, inherit
 from maquette.blueprint import serial
-from maquette.blueprint.blueprint import AnyBlueprint
+from maquette.blueprint.blueprint import AnyBlueprint, ImageBlueprint
 from maquette.build import Training
+from maquette.data.image.prepare import PreparedImages
 from maquette.data.prepare import Prepared
 from maquette.errors import MaquetteError, RunError, TrainingError
-from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Started
+from maquette.events import CheckpointDue, CheckpointSaved, Event, Finished, Note, Started
 from maquette.preparation import prepare_data
 from maquette.reading import RESOLVED, inherited_tokenizer, read_blueprint, run_spec
 from maquette.runs import durable
@@ -22,12 +23,15 @@ from maquette.settling import Plan, plan_spec
 from maquette.spec.budget import to_data
 from maquette.spec.dump import to_yaml
 from maquette.spec.task import AnySpec
+from maquette.tracking import Tracking, require
 from maquette.training.saving import SaveRhythm
 from maquette.training.telemetry import Meter
 from maquette.worker.saving import Saver
 from maquette.worker.signals import StopOnSignal
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from maquette.preparation import AnyPrepared, AnyProgress
 
 
@@ -45,6 +49,7 @@ def create_run(
     Everything that can be wrong with spec, data or device is found before there is a run.
     Raises MaquetteError.
     """
+    require(spec.track)
     plan = plan_spec(inherit(spec, store), device=device, progress=progress)
     run = store.create(
         spec.name,
@@ -65,6 +70,7 @@ def carry_on(
     """Train the recorder's run from a checkpoint to its end; see `maquette.worker.work`."""
     run = recorder.run
     stop = stop or StopOnSignal()
+    reached = recorder.state.step
     checkpoint = starting_point(run, which)
     with _memory_errors():
         blueprint, prepared = prepare_run(run, progress=lambda p: recorder.tell(str(p)))
@@ -85,8 +91,12 @@ def carry_on(
         stop.patient = True
         rhythm = _rhythm(recorder, plan.checkpoint_every)
         computed = training.events(stop, checkpoint_due=rhythm.due)
+        after_step = checkpoint.step if checkpoint else 0
+        track = run_spec(run).track
+        tracking = Tracking(run, track, after_step=after_step, reached=reached)
         with (
             Saver(run, training.save, keep=plan.checkpoint_keep) as saver,
+            _closing(tracking, recorder),
             contextlib.closing(_saving(computed, saver, rhythm, recorder)) as events,
         ):
             for event in events:
@@ -97,6 +107,43 @@ def carry_on(
                     _record_again(recorder, checkpoint)
                 if not isinstance(event, CheckpointDue):
                     yield event
+                told = tracking.begin() if isinstance(event, Started) else tracking.take(event)
+                if isinstance(event, Started) and not checkpoint:
+                    told += _track_images(tracking, blueprint, prepared)
+                for text in told:
+                    recorder.record(note := Note(event.step, text))
+                    yield note
+
+
+@contextlib.contextmanager
+def _closing(tracking: Tracking, recorder: Recorder) -> Iterator[None]:
+    """Whatever happens inside, the trackers end; what they have to say then is in the log."""
+    try:
+        yield
+    finally:
+        for text in tracking.close():
+            with contextlib.suppress(MaquetteError):
+                recorder.log(text)
+
+
+def _track_images(
+    tracking: Tracking, blueprint: AnyBlueprint, prepared: "AnyPrepared"
+) -> list[str]:
+    """Show the trackers of an image run what it sees in training."""
+    if not (isinstance(blueprint, ImageBlueprint) and isinstance(prepared, PreparedImages)):
+        return []
+    from maquette.data.image.sheet import contact_sheet
+
+    def sheet() -> "Image.Image":
+        return contact_sheet(
+            prepared.images("train"),
+            blueprint.facts,
+            blueprint.train.augmentation,
+            title=blueprint.name,
+            seed=blueprint.seed,
+        )
+
+    return tracking.picture(0, "images/training", sheet)
 
 
 def _saving(
