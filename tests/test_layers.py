@@ -91,6 +91,7 @@ LIFTED = (
     "training.optimizer",
     "training.portable",
     "training.schedule",
+    "training.weights",
     "generation.decode",
     "generation.sampling",
     "generation.text",

@@ -14,7 +14,7 @@ from maquette.data.prepare import Prepared
 from maquette.errors import DataError, UsageError
 from maquette.models.gpt import GPT
 from maquette.models.loss import IGNORE
-from maquette.training.evaluate import Losses, evaluate
+from maquette.training.evaluate import Losses, add, evaluate
 
 BATCH_TOKENS = 8192
 """Tokens computed together: enough to keep a machine busy, few enough for a small one."""
@@ -100,11 +100,7 @@ def evaluate_split(
 def together(results: Iterable[Result]) -> Result:
     """All sources as one text. Words count only if every source counts them."""
     results = list(results)
-    losses = Losses(
-        sum(r.losses.nats for r in results),
-        sum(r.losses.tokens for r in results),
-        sum(r.losses.bytes for r in results),
-    )
+    losses = add(result.losses for result in results)
     words = math.fsum(
         r.losses.bytes / r.bytes_per_word if r.bytes_per_word else math.nan for r in results
     )

@@ -10,7 +10,7 @@ Mlp = Literal["gelu", "swiglu", "relu2"]
 
 @dataclass(frozen=True, slots=True)
 class GPTShape:
-    """A decoder-only transformer. `blueprint.resolve` computes it; `models.gpt.GPT` obeys it.
+    """A decoder-only transformer: the numbers that a `GPT` obeys.
 
     `vocabulary` token ids, `context` tokens a window, `depth` blocks of `width` channels,
     `heads` query heads of `head_dim` channels sharing `kv_heads` key/value heads, and a
@@ -55,7 +55,7 @@ in timm)."""
 
 @dataclass(frozen=True, slots=True)
 class ConvNeXtShape:
-    """A ConvNeXt. `blueprint.resolve` computes it; `models.convnext.ConvNeXt` obeys it.
+    """A convolutional network for images: the numbers that a `ConvNeXt` obeys.
 
     Square images of `image_size` pixels and three channels, `classes` to tell apart; `depths`
     blocks of `widths` channels in each stage. The stem cuts the image into patches of `stem_stride`

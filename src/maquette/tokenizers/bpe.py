@@ -78,6 +78,16 @@ class BPETokenizer:
         path.write_text(self._library.to_str(pretty=True), encoding="utf-8")
 
 
+def read_bpe(path: Path) -> BPETokenizer:
+    """The tokenizer that was saved at `path`. Raises DataError when it can't be read."""
+    try:
+        return BPETokenizer(Library.from_str(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
+    except Exception as error:  # the library raises bare Exception for a file it doesn't know
+        raise DataError(f"{path}: is not a tokenizer: {error}") from error
+
+
 def train_bpe(texts: Iterable[str], vocabulary: int) -> BPETokenizer:
     """Learn `vocabulary` tokens, the special ones and the 256 bytes among them.
 

@@ -18,10 +18,6 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise DataError(f"{path}: can't be read: {error.strerror or error}") from error
     except (ValueError, AttributeError) as error:
         raise DataError(f"{path}: is not a tokenizer: {error}") from error
-    from maquette.tokenizers.bpe import BPETokenizer
-    from tokenizers import Tokenizer as Library
+    from maquette.tokenizers.bpe import read_bpe
 
-    try:
-        return BPETokenizer(Library.from_str(text))
-    except Exception as error:  # the library raises bare Exception for a file it doesn't know
-        raise DataError(f"{path}: is not a tokenizer: {error}") from error
+    return read_bpe(path)

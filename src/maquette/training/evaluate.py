@@ -50,6 +50,16 @@ def combine(parts: Mapping[str, Losses], shares: Mapping[str, float]) -> Losses:
     )
 
 
+def add(parts: Iterable[Losses]) -> Losses:
+    """Several texts as one."""
+    parts = list(parts)
+    return Losses(
+        sum(part.nats for part in parts),
+        sum(part.tokens for part in parts),
+        sum(part.bytes for part in parts),
+    )
+
+
 def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 

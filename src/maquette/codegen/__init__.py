@@ -1,0 +1,1 @@
+"""Standalone projects out of the library's own text."""

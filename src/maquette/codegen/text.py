@@ -1,0 +1,164 @@
+"""The standalone project of a language model."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from maquette.blueprint.blueprint import Blueprint
+from maquette.codegen.description import (
+    CodeFile,
+    Description,
+    common_values,
+    optimizer_values,
+)
+from maquette.spec.schema import Source, Spec
+
+# Kind of source -> the module and class that reads it, and whether it chooses documents by a seed.
+READERS = {
+    "stories": ("data.text.stories", "Stories", False),
+    "files": ("data.text.files", "Files", True),
+    "notes": ("data.text.notes", "Notes", True),
+    "dialogues": ("data.text.dialogues", "Dialogues", True),
+}
+
+CODE = (
+    CodeFile("errors.py", ("errors",)),
+    CodeFile("device.py", ("training.device",)),
+    CodeFile("model.py", ("models", "shapes", "training.weights")),
+    CodeFile(
+        "text.py",
+        (
+            "tokenizers",
+            "data.encoding",
+            "data.source",
+            "data.text.files",
+            "data.text.holdout",
+            "data.text.piece",
+            "data.text.reading",
+        ),
+    ),
+    CodeFile(
+        "stories.py",
+        (
+            "data.text.stories",
+            "data.text.stories_animals",
+            "data.text.stories_home",
+            "data.text.stories_outdoors",
+            "data.text.stories_sums",
+            "data.text.stories_words",
+        ),
+    ),
+)
+NOTES = CodeFile("notes.py", ("data.text.notes", "data.text.cleaning"))
+DIALOGUES = CodeFile("dialogues.py", ("data.text.dialogues", "data.turns", "tokenizers.chat"))
+REST = (
+    CodeFile("data.py", ("data",)),
+    CodeFile("eval.py", ("training.evaluate",)),
+    CodeFile("generate.py", ("generation",)),
+    CodeFile("train.py", ("training", "build", "blueprint", "events")),
+    CodeFile("tests/test_project.py"),
+)
+
+
+def text_project(
+    spec: Spec, blueprint: Blueprint, *, has_weights: bool = False, result: float | None = None
+) -> Description:
+    """The project of a spec without a budget, whose blueprint this is.
+
+    `has_weights` and `result`, a validation loss, are for a run's.
+    """
+    kinds = {source.kind for source in spec.data.sources.values()}
+    code = (*CODE, *[NOTES] * ("notes" in kinds), *[DIALOGUES] * ("dialogues" in kinds), *REST)
+    shape = blueprint.shape
+    return Description(
+        folder="text",
+        code=code,
+        choices={
+            "maquette.models.feedforward.BENDS": {shape.mlp},
+            "maquette.models.loss.LOSSES": {shape.vocabulary > 4 * shape.width},
+            "maquette.models.positions.POSITIONS": {shape.position},
+            "maquette.models.positions.ROTATIONS": {shape.position},
+        },
+        prose=("README.md", "model_card.md"),
+        values={
+            **common_values(blueprint),
+            **optimizer_values(blueprint.train.optimizer),
+            **_model_values(blueprint),
+            **_data_values(spec),
+            **_training_values(spec, blueprint),
+            "has_weights": has_weights,
+            "result": None if result is None else f"{result:.4f}",
+        },
+    )
+
+
+def _model_values(blueprint: Blueprint) -> dict[str, Any]:
+    shape = blueprint.shape
+    return {
+        "shape": [(f.name, getattr(shape, f.name)) for f in dataclasses.fields(shape)],
+        "depth": str(shape.depth),
+        "width": str(shape.width),
+        "heads": str(shape.heads),
+        "context": str(shape.context),
+        "vocabulary": shape.vocabulary,
+        "vocabulary_text": f"{shape.vocabulary:,}",
+        "tokenizer": blueprint.tokenizer,
+        "bpe": blueprint.tokenizer == "bpe",
+        "tokenizers": blueprint.tokenizer == "bpe",
+        "pillow": False,
+    }
+
+
+def _data_values(spec: Spec) -> dict[str, Any]:
+    sources = spec.data.sources
+    kinds = sorted({source.kind for source in sources.values()})
+    return {
+        "sources": [_source(name, source) for name, source in sources.items()],
+        "imports": [READERS[kind][:2] for kind in kinds],
+        "source_kinds": ", ".join(kinds),
+        "text_is_here": kinds == ["stories"],
+        "needs_text": False,
+    }
+
+
+def _source(name: str, source: Source) -> Mapping[str, Any]:
+    _, reader, seeded = READERS[source.kind]
+    written = source.model_dump(exclude={"kind", "weight"}, exclude_none=True)
+    return {"name": name, "made_by": reader, "seeded": seeded, "arguments": list(written.items())}
+
+
+def _training_values(spec: Spec, blueprint: Blueprint) -> dict[str, Any]:
+    plan, schedule = blueprint.train, spec.train.schedule
+    from maquette.build.text import bytes_per_word
+
+    return {
+        "steps": plan.steps,
+        "tokens": f"{plan.tokens:,}",
+        "batch_size": plan.batch_size,
+        "accumulation": plan.accumulation,
+        "learning_rate": plan.optimizer.learning_rate,
+        "schedule": {
+            "kind": schedule.kind,
+            "warmup_steps": schedule.warmup_steps,
+            "final_fraction": float(schedule.final_fraction),
+            "decay_fraction": float(schedule.decay_fraction),
+        },
+        "shares": list(plan.mixture.shares.items()) if plan.mixture else [],
+        "answers_only": plan.objective == "chat",
+        "evaluate_every": plan.evaluate_every,
+        "evaluate_windows": plan.evaluate_windows,
+        "checkpoint_every": plan.checkpoint_every or plan.evaluate_every,
+        "sample_every": plan.sample_every,
+        "bytes_per_word": bytes_per_word(blueprint, "validation"),
+        "prompt": plan.sample_prompt,
+        "sample_tokens": plan.sample_tokens,
+        "temperature": plan.sample_temperature,
+        "top_k": plan.sample_top_k,
+        "average": plan.average,
+        "gradient_clip": plan.gradient_clip,
+        "patience": plan.patience,
+        "precision": plan.precision,
+        "inherited": spec.train.from_run is not None,
+        "seed_text": str(blueprint.seed),
+        "steps_text": f"{plan.steps:,}",
+    }
