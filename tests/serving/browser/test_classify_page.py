@@ -114,6 +114,12 @@ def test_several_stay_in_order_with_the_newest_on_top(page: "Page") -> None:
     expect(page.locator(".likely")).to_have_count(4)
     names = page.locator(".picture h3").all_inner_texts()
     assert names == ["three.png", "four.png", "one.png", "two.png"]
+    below = """(name) => {
+      const text = document.createRange();
+      text.selectNodeContents(name);
+      return text.getBoundingClientRect().bottom - name.getBoundingClientRect().bottom;
+    }"""
+    assert page.locator(".picture h3").first.evaluate(below) <= 0, "letters keep their tails"
     choose(page, "one.png")  # the same once more
     expect(page.locator("#seen-title")).to_have_text("5 pictures")
     card(page, "four.png").get_by_role("button", name="Remove four.png").click()
