@@ -297,6 +297,7 @@ class LogPane(Pane):
         self._tail: TextTail | None = None
         self._rest = b""
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._follows, self._at = True, 0
 
     def take(self, look: Look) -> None:
         """Add what is new at the end."""
@@ -314,13 +315,23 @@ class LogPane(Pane):
         if whole:
             lines = whole.decode("utf-8", "replace").replace("\r", "\n").split("\n")
             self._add([printable_lines(line) for line in lines])
+        self._follow()
+
+    def _follow(self) -> None:
+        """Keep to the end, unless somebody scrolled up; and again once they are back there."""
+        log = self.query_one(Log)
+        at = log.scroll_offset.y
+        self._follows = at >= log.max_scroll_y or (self._follows and at >= self._at)
+        if self._follows:
+            log.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._at = log.scroll_offset.y
 
     def _add(self, lines: Iterable[str]) -> None:
         lines = list(lines)
         self._lines.extend(lines)
-        log = self.query_one(Log)
-        at_end = log.scroll_offset.y >= log.max_scroll_y
-        log.write_lines([line for line in lines if self._wanted in line.lower()], at_end)
+        self.query_one(Log).write_lines(
+            [line for line in lines if self._wanted in line.lower()], scroll_end=False
+        )
         self._tell()
 
     @property
@@ -496,10 +507,11 @@ def outline(value: Any, indent: str = "") -> list[str]:
     lines = []
     for key, content in items:
         inner = outline(content, indent + "  ")
-        if isinstance(content, dict | list) and len(inner) != 1:
+        deeper = isinstance(content, dict) or (isinstance(content, list) and len(inner) > 1)
+        if deeper and inner:
             lines += [f"{indent}{key}:", *inner]
         else:
-            lines.append(f"{indent}{key}: {inner[0].strip()}" if inner else f"{indent}{key}:")
+            lines.append(f"{indent}{key}: {inner[0].strip() if inner else '{}'}")
     return lines
 
 

@@ -207,7 +207,7 @@ class RunScreen(Page):
 
     def _figures(self) -> Text:
         if self._gone:
-            return Text(f"{self.run.path} is gone: it was deleted or moved. q goes back.", "bold")
+            return Text("It is gone: its folder was deleted or moved. q goes back.", "bold")
         if self._seen is None or self._row is None:
             return Text(self._trouble or "")
         state, row, width = self._seen.state, self._row, max(20, self.size.width - 4)

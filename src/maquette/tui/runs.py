@@ -136,7 +136,9 @@ class RunsScreen(Page):
         if self._wanted:
             text.append(f" /{self._wanted} ", "italic")
         count = f"{len(rows)} run{'s' * (len(rows) != 1)}"
-        return text, Text(f"{count} in {_short(str(self.maquette.store.root))} ", "dim")
+        place = f"{count} in {_short(str(self.maquette.store.root))} "
+        room = self.size.width - len(self.TITLE_WORD) - text.cell_len - 18
+        return text, Text(place if len(place) <= room else f"{count} ", "dim")
 
     def targets(self) -> list[Run]:
         """Those that are marked, or the one under the cursor."""
