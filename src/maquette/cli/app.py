@@ -12,11 +12,14 @@ from maquette.cli import (
     control,
     data,
     doctor,
+    eject,
     exchange,
     images,
     labels,
     runs,
+    search,
     serve,
+    simulate,
     specs,
     train,
     tui,
@@ -96,6 +99,7 @@ app.command("check", rich_help_panel=BEGIN)(specs.check)
 app.command("schema", rich_help_panel=BEGIN)(specs.schema)
 app.command("plan", rich_help_panel=BEGIN)(specs.plan)
 app.command("train", rich_help_panel=TRAIN)(train.train)
+app.command("search", rich_help_panel=TRAIN)(search.search)
 app.command("tui", rich_help_panel=RUNS)(tui.tui)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
 app.command("status", rich_help_panel=RUNS)(runs.status)
@@ -114,6 +118,8 @@ app.command("eval", rich_help_panel=USE)(use.evaluate)
 app.command("serve", rich_help_panel=USE)(serve.serve)
 app.command("import", rich_help_panel=USE)(exchange.import_)
 app.command("export", rich_help_panel=USE)(exchange.export)
+app.command("eject", rich_help_panel=USE)(eject.eject)
 app.add_typer(data.app, name="data", cls=Commands, rich_help_panel=LOOK)
+app.command("simulate", rich_help_panel=LOOK)(simulate.simulate)
 app.command("doctor", rich_help_panel=LOOK)(doctor.doctor)
 app.command("verify-resume", rich_help_panel=LOOK)(verify.verify_resume)
