@@ -22,6 +22,15 @@ class DataFacts:
     sources: dict[str, dict[str, SplitFacts]]
 
 
+def bytes_per_word(facts: DataFacts, split: str) -> float | None:
+    """Mean bytes of a word, of sources that all count words; None if one doesn't."""
+    found = [splits[split] for splits in facts.sources.values() if split in splits]
+    words = [f.words for f in found if f.words is not None]
+    if not words or len(words) < len(found):
+        return None
+    return sum(f.bytes for f in found) / sum(words)
+
+
 @dataclass(frozen=True, slots=True)
 class ImageSplitFacts:
     """What one split of a set of images holds after preparation."""

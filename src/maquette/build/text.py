@@ -10,6 +10,7 @@ from maquette.blueprint.blueprint import Blueprint, Mixture
 from maquette.build.language import LanguageTask
 from maquette.data.prepare import Prepared
 from maquette.events import Evaluated, Sampled
+from maquette.facts import bytes_per_word
 from maquette.generation.sampling import SamplingOptions
 from maquette.models.gpt import GPT
 from maquette.training.checkpoint import load_weights
@@ -39,7 +40,7 @@ class TextTask:
             answers_only=plan.objective == "chat",
             evaluate_windows=plan.evaluate_windows,
             evaluate_batch=max(1, plan.batch_size // plan.accumulation),
-            bytes_per_word=bytes_per_word(blueprint, "validation"),
+            bytes_per_word=bytes_per_word(blueprint.facts, "validation"),
             prompt=plan.sample_prompt,
             sample_tokens=plan.sample_tokens,
             sampling=SamplingOptions(plan.sample_temperature, top_k=plan.sample_top_k),
@@ -76,12 +77,3 @@ def normalised(mixture: Mixture) -> str:
     """What became of weights that don't add up to 1, in words."""
     shares = ", ".join(f"{name} {share:.1%}" for name, share in mixture.shares.items())
     return f"the weights add up to {mixture.given_total:g}, and are taken as shares: {shares}"
-
-
-def bytes_per_word(blueprint: Blueprint, split: str) -> float | None:
-    """Mean bytes of a word, of sources that all count words; None if one doesn't."""
-    facts = [splits[split] for splits in blueprint.facts.sources.values() if split in splits]
-    words = [f.words for f in facts if f.words is not None]
-    if not words or len(words) < len(facts):
-        return None
-    return sum(f.bytes for f in facts) / sum(words)

@@ -11,7 +11,8 @@ from maquette.codegen.description import (
     common_values,
     optimizer_values,
 )
-from maquette.spec.schema import Source, Spec
+from maquette.facts import bytes_per_word
+from maquette.spec.schema import HubSource, Source, Spec, WikiTextSource
 
 # Kind of source -> the module and class that reads it, and whether it chooses documents by a seed.
 READERS = {
@@ -19,6 +20,8 @@ READERS = {
     "files": ("data.text.files", "Files", True),
     "notes": ("data.text.notes", "Notes", True),
     "dialogues": ("data.text.dialogues", "Dialogues", True),
+    "wikitext": ("data.text.wikitext", "WikiText", False),
+    "hub": ("data.text.files", "Files", True),
 }
 
 CODE = (
@@ -50,6 +53,7 @@ CODE = (
     ),
 )
 NOTES = CodeFile("notes.py", ("data.text.notes", "data.text.cleaning"))
+WIKITEXT = CodeFile("wikitext.py", ("data.text.wikitext",))
 DIALOGUES = CodeFile("dialogues.py", ("data.text.dialogues", "data.turns", "tokenizers.chat"))
 REST = (
     CodeFile("data.py", ("data",)),
@@ -68,7 +72,8 @@ def text_project(
     `has_weights` and `result`, a validation loss, are for a run's.
     """
     kinds = {source.kind for source in spec.data.sources.values()}
-    code = (*CODE, *[NOTES] * ("notes" in kinds), *[DIALOGUES] * ("dialogues" in kinds), *REST)
+    further = {"notes": NOTES, "dialogues": DIALOGUES, "wikitext": WIKITEXT}
+    code = (*CODE, *(file for kind, file in further.items() if kind in kinds), *REST)
     shape = blueprint.shape
     return Description(
         folder="text",
@@ -78,6 +83,7 @@ def text_project(
             "maquette.models.loss.LOSSES": {shape.vocabulary > 4 * shape.width},
             "maquette.models.positions.POSITIONS": {shape.position},
             "maquette.models.positions.ROTATIONS": {shape.position},
+            "maquette.data.text.wikitext.LINES": {"text"},
         },
         prose=("README.md", "model_card.md"),
         values={
@@ -114,22 +120,26 @@ def _data_values(spec: Spec) -> dict[str, Any]:
     kinds = sorted({source.kind for source in sources.values()})
     return {
         "sources": [_source(name, source) for name, source in sources.items()],
-        "imports": [READERS[kind][:2] for kind in kinds],
+        "imports": sorted({READERS[kind][:2] for kind in kinds}),
         "source_kinds": ", ".join(kinds),
         "text_is_here": kinds == ["stories"],
-        "needs_text": False,
+        "needs_text": bool({"wikitext", "hub"} & {*kinds}),
     }
 
 
 def _source(name: str, source: Source) -> Mapping[str, Any]:
     _, reader, seeded = READERS[source.kind]
     written = source.model_dump(exclude={"kind", "weight"}, exclude_none=True)
+    if isinstance(source, WikiTextSource):
+        written.setdefault("path", source.config)
+    elif isinstance(source, HubSource):  # what reads it isn't in the project
+        fraction = source.validation_fraction
+        written = {"path": f"data/{name}/**/*.txt", "validation_fraction": fraction}
     return {"name": name, "made_by": reader, "seeded": seeded, "arguments": list(written.items())}
 
 
 def _training_values(spec: Spec, blueprint: Blueprint) -> dict[str, Any]:
     plan, schedule = blueprint.train, spec.train.schedule
-    from maquette.build.text import bytes_per_word
 
     return {
         "steps": plan.steps,
@@ -149,7 +159,7 @@ def _training_values(spec: Spec, blueprint: Blueprint) -> dict[str, Any]:
         "evaluate_windows": plan.evaluate_windows,
         "checkpoint_every": plan.checkpoint_every or plan.evaluate_every,
         "sample_every": plan.sample_every,
-        "bytes_per_word": bytes_per_word(blueprint, "validation"),
+        "bytes_per_word": bytes_per_word(blueprint.facts, "validation"),
         "prompt": plan.sample_prompt,
         "sample_tokens": plan.sample_tokens,
         "temperature": plan.sample_temperature,

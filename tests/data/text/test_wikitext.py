@@ -55,7 +55,7 @@ def articles(source: WikiText, split: str = "train") -> list[str]:
 
 @pytest.mark.parametrize("size", [1, 65_536])
 def test_documents_are_articles(folder: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(wikitext, "PIECE_CHARACTERS", size)
+    monkeypatch.setattr(wikitext, "ARTICLE_CHARACTERS", size)
     source = WikiText(CONFIG, path=str(folder))
     assert source.splits() == ("train", "validation", "test")
     assert [articles(source, split) for split in source.splits()] == [ARTICLES] * 3

@@ -15,7 +15,7 @@ from maquette.errors import DataError
 from maquette.tokenizers.special import ROLES
 
 PRIMER = "primer.txt"
-_TAG = re.compile(rf"({'|'.join(ROLES)}):[ \t]?(.*)", re.DOTALL)
+_ROLE_TAG = re.compile(rf"({'|'.join(ROLES)}):[ \t]?(.*)", re.DOTALL)
 _LOOKALIKE = re.compile(
     rf"({'|'.join(ROLES)}|human|bot|ai|gpt|model|developer|tool|function)[ \t]*:", re.IGNORECASE
 )
@@ -206,7 +206,7 @@ def read_text(lines: Iterable[str], where: str, skipped: int = 0) -> Iterator[li
         elif mark == "<dialogue>":
             hint = "close it with </dialogue>"
             _wrong(where, number, f"the dialogue of line {opened} is still open", hint)
-        elif tag := _TAG.match(line):
+        elif tag := _ROLE_TAG.match(line):
             turns.append((tag[1], [tag[2]], number))
         elif found := _LOOKALIKE.match(line):
             hint = f"{_ROLES_ARE}; a space before it makes it part of the message"

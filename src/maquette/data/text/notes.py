@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from maquette.data.encoding import TextEncoder
-from maquette.data.text import cleaning
+from maquette.data.text.cleaning import VERSION, clean
 from maquette.data.text.holdout import FEW_DOCUMENTS, ContentHash
 from maquette.data.text.piece import Piece
 from maquette.errors import DataError
@@ -139,7 +139,7 @@ class Notes:
             "folder": str(self._folder.resolve()),
             "notes": count,
             "hash": digest.hexdigest(),
-            "cleaning": cleaning.VERSION if self._clean else None,
+            "cleaning": VERSION if self._clean else None,
             "fraction": self._fraction,
             "seed": self._seed,
         }
@@ -242,7 +242,7 @@ class Notes:
         if "\0" in text:
             tally.add(_BINARY, note.name)
             return ""
-        text = cleaning.clean(text) if self._clean else text
+        text = clean(text) if self._clean else text
         if not text.strip():
             tally.add(_EMPTY, note.name)
             return ""

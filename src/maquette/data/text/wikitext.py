@@ -1,7 +1,7 @@
 """WikiText-2 and -103 with their published splits (Merity et al. 2016, arXiv:1609.07843)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ _PATTERNS = (
     "{0}-*.parquet",
 )
 _TITLE = re.compile(r" = (?!= )\S.* = (?<!= = )\n")
-PIECE_CHARACTERS = 65_536
+ARTICLE_CHARACTERS = 65_536
 RAW_UNKNOWN_SHARE = 0.005  # the <unk> files have over 2 % of it, the raw ones next to none
 
 
@@ -106,14 +106,16 @@ class WikiText:
 
     def _lines(self, split: str) -> Iterator[str]:
         if self._files is None:
-            rows = read_texts(DATASET, config=self._config, split=split, field="text")
-            yield from map(_line_of_row, rows)
+            yield from _read("hub", self._config, split)
             return
         for path in self._files[split]:
-            if path.suffix == ".parquet":
-                yield from map(_line_of_row, _parquet_rows(path))
-            else:
-                yield from _text_lines(path)
+            yield from _read("parquet" if path.suffix == ".parquet" else "text", str(path), split)
+
+
+def _read(kind: str, where: str, split: str) -> Iterator[str]:
+    if kind not in LINES:
+        raise DataError(f"{where}: {kind} isn't read here", hint="put the split into a .txt file")
+    return LINES[kind](where, split)
 
 
 def _edition(config: str) -> str:
@@ -148,15 +150,15 @@ def _articles(lines: Iterable[str]) -> Iterator[Piece]:
             continue
         held.append(line)
         characters, content = characters + len(line), content or bool(line.strip())
-        if characters > PIECE_CHARACTERS:
+        if characters > ARTICLE_CHARACTERS:
             yield Piece("".join(held), last=False)
             held, characters = [], 0
     yield Piece("".join(held), last=True)
 
 
-def _text_lines(path: Path) -> Iterator[str]:
+def _text_lines(path: str, _split: str) -> Iterator[str]:
     held = ""
-    for block in read_blocks(path):
+    for block in read_blocks(Path(path)):
         *whole, held = (held + block).split("\n")
         for line in whole:
             yield line + "\n"
@@ -167,6 +169,15 @@ def _text_lines(path: Path) -> Iterator[str]:
 def _line_of_row(row: str) -> str:
     """The hub's rows are the files' lines, but a blank line, ` \\n`, is an empty row there."""
     return row if row.endswith("\n") else (row or " ") + "\n"
+
+
+def _hub_lines(config: str, split: str) -> Iterator[str]:
+    rows = read_texts(DATASET, config=config, split=split, field="text")
+    return map(_line_of_row, rows)
+
+
+def _parquet_lines(path: str, _split: str) -> Iterator[str]:
+    return map(_line_of_row, _parquet_rows(Path(path)))
 
 
 def _parquet_rows(path: Path) -> Iterator[str]:
@@ -184,6 +195,14 @@ def _parquet_rows(path: Path) -> Iterator[str]:
         raise unreadable(path, error) from error
     except ValueError as error:  # pyarrow's own errors derive from it
         raise DataError(f"{path}: is not parquet: {error}") from error
+
+
+LINES: dict[str, Callable[[str, str], Iterator[str]]] = {
+    "hub": _hub_lines,
+    "parquet": _parquet_lines,
+    "text": _text_lines,
+}
+"""What gives the lines of a split, by a configuration of the hub's, or a file."""
 
 
 def _find(folder: Path, config: str) -> dict[str, list[Path]]:
