@@ -1,6 +1,7 @@
 """Every benchmark, one after another: `make bench`. Ratios, measured side by side."""
 
 from benchmarks import (
+    forecast,
     generation,
     images,
     plan_accuracy,
@@ -22,5 +23,6 @@ for benchmark in (
     serving,
     runs,
     plan_accuracy,
+    forecast,
 ):
     benchmark.main([])

@@ -36,6 +36,7 @@ def done(step: int, loss: float = 2.0) -> StepDone:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAQUETTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
 
 
 def tracked_run(folder: Path, *track: str) -> Run:
@@ -195,8 +196,7 @@ def test_others_go_on_with_the_same_run(
     if name == "wandb":
         assert (begin["id"], begin["mode"]) == (run.id, "offline")
         assert "nobody is logged in" in told[0]
-    else:
-        assert told == ["trackio has the steps up to 6 already: they stay as they are there"]
+    assert told[0].startswith(f"{name} has the steps up to 6 already: they stay as they are there")
 
 
 def test_two_trackers_of_a_training_that_is_resumed(

@@ -24,6 +24,7 @@ _WIDTH, _HEIGHT = 1000, 330  # of a plot with its axes
 _LEFT, _BOTTOM, _HEAD, _ROW = 74, 46, 30, 24
 _FINER = 3  # lines are drawn so many times as large and then made smaller: smooth edges
 _POINTS = 300
+_EDGE = 8  # pixels between the last points and the end of the axis
 
 
 class _Line(NamedTuple):
@@ -53,7 +54,8 @@ class _Scale(NamedTuple):
 def draw_comparison(comparison: Comparison, axis: Axis) -> Image.Image:
     """A plot for each measure, and one for the training loss, over steps or seconds."""
     plots: list[tuple[str, Measure | None]] = [
-        (f"{one.measure.name} ({one.measure.unit})", one.measure) for one in comparison.measured
+        (f"{m.name} ({'%' if m.unit == 'share' else m.unit})", m)
+        for m in (one.measure for one in comparison.measured)
     ]
     measure = comparison.measured[-1].measure
     if measure.key == "loss":  # of different tokenizers it is of different tokens
@@ -124,7 +126,7 @@ def _plot(
     room = 0.04 * ((math.log(high / low) if log else high - low) or 1.0)
     low, high = (low / math.exp(room), high * math.exp(room)) if log else (low - room, high + room)
     down = _Scale(low, high, bottom, top, log)
-    along = _Scale(min(places), max(places), left, right)
+    along = _Scale(min(places), max(places), left, right - _EDGE)
     for value in (log_ticks if log else ticks)(low, high):
         y = down(value)
         draw.line((left, y, right, y), LINE)

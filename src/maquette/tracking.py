@@ -7,6 +7,7 @@ the training goes on.
 import contextlib
 import io
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
@@ -137,7 +138,7 @@ class WeightsAndBiases:
         with _quiet():
             known = wandb.login(prompt=False)  # nobody is asked in the middle of a training
             self._run: Any = wandb.init(
-                project=PROJECT,
+                project=os.environ.get("WANDB_PROJECT") or PROJECT,
                 id=run.id,
                 name=run.id,
                 dir=str(run.path),
@@ -147,10 +148,9 @@ class WeightsAndBiases:
                 settings=wandb.Settings(silent=True, console="off", init_timeout=_INIT_SECONDS),
             )
         self._reached = max(self._run.step - 1, reached)
-        self.note = _kept("wandb", self._reached, after_step)
-        if not known:
-            where = f"kept in {run.path / 'wandb'}, for `wandb sync`"
-            self.note = f"wandb: nobody is logged in; {where}"
+        away = f"wandb: nobody is logged in; it is kept in {run.path / 'wandb'}, for `wandb sync`"
+        notes = [_kept("wandb", self._reached, after_step), None if known else away]
+        self.note = "; ".join(note for note in notes if note) or None
 
     def numbers(self, step: int, values: dict[str, float]) -> None:
         """Take in values by their names."""

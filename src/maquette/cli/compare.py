@@ -180,25 +180,25 @@ def colour_of(course: "Course") -> str:
 def _table(
     title: str, rows: "Sequence[tuple[str, Sequence[str]]]", courses: "Sequence[Course]", width: int
 ) -> list[str]:
-    """Keys and a column for each run; where these don't fit, each value on a line of its own."""
-    if not rows:
-        return [paint(title, "bold")]
-    margin = max(len(title), *(len(key) + 2 for key, _ in rows)) + 2
+    """Keys and a column for each run; what doesn't fit there is below, each value by its letter."""
+    short = [row for row in rows if max(map(len, row[1])) <= _CELL]
+    long = [row for row in rows if row not in short]
+    margin = max([len(title), *(len(key) + 2 for key, _ in short)]) + 2
     sizes = [
-        max(len(course.letter), *(len(values[i]) for _, values in rows))
+        max([len(course.letter), *(len(values[i]) for _, values in short)])
         for i, course in enumerate(courses)
     ]
-    if margin + sum(size + 2 for size in sizes) > width or max(sizes) > _CELL:
+    if not short or margin + sum(size + 2 for size in sizes) > width:
         return [paint(title, "bold"), *_stacked(rows, courses, width)]
     heads = "".join(
-        paint(f"{course.letter:>{size}}  ", colour_of(course))
+        paint(f"{course.letter:>{size}}", colour_of(course)) + "  "
         for course, size in zip(courses, sizes, strict=True)
     )
     lines = [(paint(title, "bold") + " " * (margin - len(title)) + heads).rstrip()]
-    for key, values in rows:
+    for key, values in short:
         cells = "".join(f"{v:>{size}}  " for v, size in zip(values, sizes, strict=True))
         lines.append(f"  {key:{margin - 2}}{cells}".rstrip())
-    return lines
+    return [*lines, *_stacked(long, courses, width)]
 
 
 def _stacked(

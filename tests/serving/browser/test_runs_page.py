@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from maquette.events import Evaluated, Event, Finished, Sampled, Started, StepDone
+from maquette.forecast import Forecast
 from maquette.runs.recorder import Recorder
 from maquette.runs.state import Failure
 from maquette.runs.store import Run, Store
@@ -117,6 +118,11 @@ def test_a_real_training_is_watched(
     wait_for_value(chart, "aria-valuemax", "45")
     assert (path.get_attribute("d") or "").count("L") == 44
     assert page.locator("figure.tall circle.dot.c2").count() == 3
+    with monkeypatch.context() as patch:
+        told = Forecast(40, 60, 1.5, 1.25, 1.75)
+        patch.setattr(runs_board, "forecast_run", lambda *_: told)
+        page.locator("#tiles").get_by_text("Expected at the end").wait_for()
+        assert "1.500\n1.250 to 1.750" in number(page, "Expected at the end")
 
     for _ in events:
         pass

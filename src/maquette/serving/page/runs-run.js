@@ -252,7 +252,7 @@ function tiles(run, curves) {
   return [
     ["Training loss", run.step && run.train_loss === null ? "NaN" : words.loss(run.train_loss ?? NaN)],
     ["Validation loss", words.loss(run.validation_loss ?? NaN), best],
-    ["Forecast", words.loss(run.forecast?.loss ?? NaN), band(run.forecast)],
+    ["Expected at the end", words.loss(run.forecast?.loss ?? NaN), band(run.forecast)],
     ["Validation accuracy", run.accuracy === null ? "" : `${(100 * run.accuracy).toFixed(2)}%`],
     [
       run.unit === "images" ? "Images per second" : "Tokens per second",
@@ -264,10 +264,9 @@ function tiles(run, curves) {
   ].filter(([, value]) => value);
 }
 
-/** Where the validation loss is expected at the end, in words. */
+/** Between what the validation loss is expected to end, in words. */
 function band(forecast) {
-  if (!forecast) return "";
-  return `${words.loss(forecast.low)} to ${words.loss(forecast.high)} at step ${words.whole(forecast.step)}`;
+  return forecast ? `${words.loss(forecast.low)} to ${words.loss(forecast.high)}` : "";
 }
 
 function silence(run) {
