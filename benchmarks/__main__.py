@@ -1,6 +1,7 @@
 """Every benchmark, one after another: `make bench`. Ratios, measured side by side."""
 
 from benchmarks import (
+    decoding,
     forecast,
     generation,
     images,
@@ -18,6 +19,7 @@ for benchmark in (
     watch,
     training,
     images,
+    decoding,
     time_to_loss,
     generation,
     serving,
