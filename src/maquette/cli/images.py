@@ -15,6 +15,7 @@ from maquette.errors import DataError, UsageError
 if TYPE_CHECKING:
     from maquette.blueprint.blueprint import ImageBlueprint
     from maquette.classification import Given, Judged, Said
+    from maquette.data.image.pixels import Images
     from maquette.data.image.prepare import PreparedImages
     from maquette.runs.store import Checkpoint, Run
 
@@ -156,14 +157,8 @@ def evaluate_images(
             limit=limit,
             progress=progress,
         )
-    from maquette.data.image.paper import write_picture
-    from maquette.pictures import draw_confusion, draw_mistakes
-
     title = f"{run.id}, step {saved.step:,}, {split}"
-    drawn = {"confusion": folder / f"{split}-confusion.png"}
-    drawn["mistakes"] = folder / f"{split}-mistakes.png"
-    write_picture(drawn["confusion"], draw_confusion(judged, classes, title=title))
-    write_picture(drawn["mistakes"], draw_mistakes(judged, images, classes, title=title))
+    drawn = _draw(judged, images, classes, title, folder / split)
     if as_json:
         head = {"run": run.id, "step": saved.step, "split": split, "flip": flip}
         files = {name: str(path) for name, path in drawn.items()}
@@ -174,6 +169,19 @@ def evaluate_images(
         print(path)
     mirrored = ", with mirror images" if flip else ""
     common.say(f"{run.id}, step {saved.step}, {split} split{mirrored}")
+
+
+def _draw(
+    judged: "Judged", images: "Images", classes: tuple[str, ...], title: str, start: Path
+) -> dict[str, Path]:
+    """The pictures of what is taken for what, by name, whose files' names begin with `start`."""
+    from maquette.data.image.paper import write_picture
+    from maquette.pictures import draw_confusion, draw_mistakes
+
+    drawn = {name: Path(f"{start}-{name}.png") for name in ("confusion", "mistakes")}
+    write_picture(drawn["confusion"], draw_confusion(judged, classes, title=title))
+    write_picture(drawn["mistakes"], draw_mistakes(judged, images, classes, title=title))
+    return drawn
 
 
 def _data(
