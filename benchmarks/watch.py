@@ -80,7 +80,7 @@ def seconds_to_panel(run: Run) -> float:
         with contextlib.suppress(OSError):  # the terminal's last user is gone
             while part := os.read(master, 65536):
                 seen += part
-                if seconds is None and b"  completed" in seen and "╯".encode() in seen:
+                if seconds is None and "✓ completed".encode() in seen and "┬".encode() in seen:
                     seconds = time.perf_counter() - begin
     os.close(master)
     assert p.returncode == 0, seen.decode(errors="replace")

@@ -91,19 +91,22 @@ def test_zooming_by_keys_and_by_the_wheel(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "training")
         plot = large(pilot)
+
+        def window() -> tuple[float, float] | None:
+            return plot.window
+
         await pilot.press("plus")
-        assert plot.window is not None
-        low, high = plot.window
+        low, high = window() or (0, 0)
         assert 200 < low < 300
         assert high == 640
         await pilot.press("left")
-        assert plot.window[0] < low
+        assert (window() or (math.inf,))[0] < low
         await pilot.press("minus", "minus", "minus")
-        assert plot.window is None
+        assert window() is None
         await pilot.press("plus", "0")
-        assert plot.window is None
+        assert window() is None
         await pilot._post_mouse_events([_wheel()], plot, (50, 5))
-        assert plot.window is not None
+        assert window() is not None
 
     play(shop, script, only=shop.find("stories-calm-otter"), size=(100, 24))
 
@@ -224,7 +227,7 @@ def test_one_deleted_while_it_is_shown(store: Store) -> None:
     play(store, script)
 
 
-DAMAGES = {
+DAMAGES: dict[str, dict[str, str | None]] = {
     "state.json is no JSON": {"state.json": "{half"},
     "state.json is a list": {"state.json": "[1, 2]"},
     "no state.json": {"state.json": None},

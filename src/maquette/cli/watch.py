@@ -26,15 +26,30 @@ _LANDMARKS = 256  # events kept to work the state out from, should state.json be
 
 
 def watch(name: RunName = "latest", runs_dir: RunsDir = None) -> None:
-    """Watch a run live until it ends. Ctrl-C ends the watching, not the run.
+    """Watch a run live until it ends. Ctrl-C or q ends the watching, not the run.
 
+    On a terminal this is the Run screen of `maquette tui`; once a key was pressed there, it stays
+    after the run's end too. Anywhere else, and without the extra `tui`, lines are printed.
     Exit code 0 if the run completed or was stopped, 1 if it failed or was lost.
     """
+    from maquette.cli.tui import can_show
     from maquette.runs.control import why_lost
+    from maquette.runs.state import ACTIVE
 
-    run = common.open_store(runs_dir).find(name)
+    store = common.open_store(runs_dir)
+    run = store.find(name)
     try:
-        state = _Watching(run).until_it_ends()
+        if can_show():
+            from maquette.tui.app import watch_inline
+
+            watch_inline(store, run)
+            state = run.state()
+            if not run.path.is_dir():
+                raise run.gone()
+            if state.status in ACTIVE:
+                raise KeyboardInterrupt
+        else:
+            state = _Watching(run).until_it_ends()
     except KeyboardInterrupt:
         common.say(f"{run.id} goes on; `maquette watch {run.name}` shows it again")
         return

@@ -36,15 +36,27 @@ class MaquetteApp(App[None]):
     ]
     INLINE_PADDING: ClassVar[int] = 0
 
-    def __init__(self, store: Store, *, only: Run | None = None, dark: bool = True) -> None:
-        """`only`: show this run and nothing else."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        only: Run | None = None,
+        until_end: bool = False,
+        dark: bool = True,
+    ) -> None:
+        """`only`: show this run and nothing else; `until_end`: quit when it ends.
+
+        Whoever has pressed a key is looking around, and isn't thrown out.
+        """
         super().__init__()
         self.store = store
         self.only = only
+        self.until_end = until_end
         self.rows: list[Row] = []
         self.trouble: str | None = None
         """Why the runs can't be listed, if they can't."""
         self._board = Board(store)
+        self._looking = False
         self._by_id: dict[str, Row] = {}
         for theme in THEMES:
             self.register_theme(theme)
@@ -67,10 +79,11 @@ class MaquetteApp(App[None]):
 
     def look(self) -> None:
         """Look at all runs, beside the screen."""
-        if self.only is None:
+        if self.only is None and not self._looking:
+            self._looking = True
             self._look()
 
-    @work(thread=True, exclusive=True, group="look")
+    @work(thread=True, group="look")
     def _look(self) -> None:
         rows, trouble = self.rows, None
         try:
@@ -81,11 +94,16 @@ class MaquetteApp(App[None]):
             self.call_from_thread(self._looked, rows, trouble)
 
     def _looked(self, rows: list[Row], trouble: str | None) -> None:
+        self._looking = False
         self.rows, self.trouble = rows, trouble
         self._by_id = {row["id"]: row for row in rows}
         for screen in self.screen_stack:
             if isinstance(screen, Page):
                 screen.looked()
+
+    def on_key(self) -> None:
+        """Somebody is looking around."""
+        self.until_end = False
 
     def row(self, run_id: str) -> Row | None:
         """What is known of a run; None if it is gone."""
@@ -137,3 +155,9 @@ class MaquetteApp(App[None]):
 
                 yield SystemCommand(title, does, run)
         yield SystemCommand("Theme", "Choose among all themes", self.action_change_theme)
+
+
+def watch_inline(store: Store, run: Run) -> None:
+    """The screen of one run below the command that was typed, until it ends or is left."""
+    app = MaquetteApp(store, only=run, until_end=True)
+    app.run(inline=True, inline_no_clear=True)

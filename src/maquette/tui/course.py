@@ -16,6 +16,8 @@ _EVALUATIONS = 4096
 _LANDMARKS = 256  # events to work the state out from, should state.json be unreadable
 
 Points = list[tuple[float, float]]
+SMOOTHING = (0.0, 0.6, 0.9, 0.98)
+"""Weights that one can choose among, for `smooth`."""
 
 
 class Step(NamedTuple):

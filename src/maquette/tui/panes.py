@@ -22,14 +22,13 @@ from maquette.runs.state import State
 from maquette.runs.store import Run
 from maquette.runs.tail import TextTail
 from maquette.serving.runs_board import samples
-from maquette.tui.course import Course, smooth
+from maquette.tui.course import SMOOTHING, Course, smooth
 from maquette.tui.pictures import half_blocks
 from maquette.tui.plot import SERIES, Curve, Plot
 
 _LOG_LINES = 5000
 _TEXT_BYTES = 1 << 20
 _COLOURS = {"red": "error", "green": "success", "yellow": "warning", "cyan": "accent"}
-_SMOOTHING = (0.0, 0.6, 0.9, 0.98)
 
 
 class Look(NamedTuple):
@@ -151,7 +150,7 @@ class CurvesPane(Pane):
     def _curves(self, quantity: Quantity) -> list[Curve]:
         assert self._look is not None
         course, by_time = self._look.course, self._by_time
-        weight = _SMOOTHING[self._smoothing]
+        weight = SMOOTHING[self._smoothing]
         if quantity.key == "sources":
             return [
                 Curve(name, course.evaluated(f"source:{name}", by_time=by_time), style)
@@ -174,7 +173,7 @@ class CurvesPane(Pane):
         assert self._look is not None
         log = quantity.log if self._log is None else self._log
         parts = [f"{self._look.course.broken} not finite"] if self._look.course.broken else []
-        weight = _SMOOTHING[self._smoothing]
+        weight = SMOOTHING[self._smoothing]
         parts.append(f"smoothing {weight:g}" if weight else "as it is")
         parts.append("log" if log else "linear")
         if self._log_across:
@@ -203,7 +202,7 @@ class CurvesPane(Pane):
 
     def action_smoothing(self) -> None:
         """Smooth more; after the most, not at all."""
-        self._smoothing = (self._smoothing + 1) % len(_SMOOTHING)
+        self._smoothing = (self._smoothing + 1) % len(SMOOTHING)
         self.draw()
 
     def action_by_time(self) -> None:

@@ -249,7 +249,11 @@ class Plot(Widget):
         if self._drawn_for != key:
             self._drawn = self._draw(self.size.width, self.size.height)
             self._drawn_for = key
-        return self._drawn[y] if y < len(self._drawn) else Strip.blank(self.size.width)
+        return (
+            self._drawn[y]
+            if y < len(self._drawn)
+            else Strip.blank(self.size.width, self.rich_style)
+        )
 
     def notify_style_update(self) -> None:
         """Draw in the new colours."""

@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widgets import ContentSwitcher, Static
 
 from maquette.errors import RunError
+from maquette.forecast import forecast_run
 from maquette.quantities import format_bytes, format_count, format_duration
 from maquette.runs.control import why_lost
 from maquette.runs.state import State
@@ -18,7 +19,7 @@ from maquette.serving.runs_board import row_of
 from maquette.tui import figures
 from maquette.tui.course import Course
 from maquette.tui.figures import Row
-from maquette.tui.page import KEYS, Page
+from maquette.tui.page import KEYS, LIVE, Page
 from maquette.tui.panes import PANES, CurvesPane, LogPane, Look, Pane, SamplesPane
 from maquette.tui.plot import number
 
@@ -98,6 +99,8 @@ class RunScreen(Page):
         self._row: Row | None = None
         self._gone = False
         self._trouble: str | None = None
+        self._forecast = ""
+        self._looking = False
 
     def body(self) -> ComposeResult:
         """Figures, the line of tabs, and what they hold."""
@@ -115,7 +118,7 @@ class RunScreen(Page):
         """Look at the run, now and from now on."""
         super().on_mount()
         self.query_one(Tabs).choose(0)
-        self._look()
+        self._look_on()
         self.set_interval(_LOOK_SECONDS, self._look_on)
 
     def on_resize(self) -> None:
@@ -143,12 +146,13 @@ class RunScreen(Page):
     # Looking
 
     def _look_on(self) -> None:
-        if self.is_current and not self._gone:
+        if self.is_current and not self._gone and not self._looking:
+            self._looking = True
             self._look()
 
-    @work(thread=True, exclusive=True, group="look at the run")
+    @work(thread=True, group="look at the run")
     def _look(self) -> None:
-        """Read what is new, beside the screen."""
+        """Read what is new, beside the screen; one such thread at a time."""
         trouble = None
         try:
             state = self._course.state()  # first: what it knows of is in the metrics then
@@ -157,13 +161,20 @@ class RunScreen(Page):
             state, new, trouble = State("lost"), False, error.message
         gone = not self.run.path.is_dir()
         row = row_of(self.run, state)
+        told = forecast_run(self.run, state) if not gone else None
+        band = (
+            "" if told is None else f"{number(told.loss)} ({number(told.low)}–{number(told.high)})"
+        )
         if self.app.is_running:
-            self.app.call_from_thread(self._looked, state, row, new, gone, trouble)
+            self.app.call_from_thread(self._looked, state, row, new, gone, trouble, band)
 
-    def _looked(self, state: State, row: Row, new: bool, gone: bool, trouble: str | None) -> None:
+    def _looked(
+        self, state: State, row: Row, new: bool, gone: bool, trouble: str | None, forecast: str
+    ) -> None:
+        self._looking = False
         if not self.is_attached:
             return
-        before = self._seen
+        before, self._forecast = self._seen, forecast
         self._gone, self._trouble = gone, trouble
         if not gone and trouble is None:
             self._seen = Look(self.run, state, self._course)
@@ -175,6 +186,8 @@ class RunScreen(Page):
         if changed or gone:
             self.show_top()
             self.refresh_bindings()
+        if self.maquette.until_end and (gone or state.status not in LIVE) and trouble is None:
+            self.call_after_refresh(self.app.exit)
 
     def looked(self) -> None:
         """The list of runs is not what is shown here."""
@@ -249,6 +262,8 @@ class RunScreen(Page):
             pairs.append(("validation", number(state.validation_loss)))
         if state.accuracy is not None:
             pairs.append(("accuracy", f"{state.accuracy:.2%}"))
+        if self._forecast:
+            pairs.append(("forecast", self._forecast))
         if state.best_loss is not None:
             pairs.append(("best", f"{number(state.best_loss)} at {state.best_step:,}"))
         last = self._course.last

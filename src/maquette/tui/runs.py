@@ -42,6 +42,7 @@ class RunsScreen(Page):
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Show those with this text"),
         Binding("space", "mark", "Mark", tooltip="Mark it: keys act on all that are marked"),
         *KEYS,
+        Binding("c", "compare", "Compare", tooltip="Lay the marked runs side by side"),
         Binding("o", "sort(1)", "Sort", tooltip="Sort by the next column"),
         Binding("O", "turn", "Turn", show=False, tooltip="Turn the order round"),
         Binding("g", "group", "Group", tooltip="Group by state"),
@@ -195,6 +196,16 @@ class RunsScreen(Page):
             table.action_move(1)
             table.refresh()
             self.looked()
+
+    def action_compare(self) -> None:
+        """Lay the marked runs side by side."""
+        from maquette.tui.compare import CompareScreen, refused
+
+        runs = self.targets()
+        if (why := refused(runs)) is not None:
+            self.tell(why, wrong=True)
+        else:
+            self.app.push_screen(CompareScreen(runs))
 
     def action_filter(self) -> None:
         """Type what the runs shown have in common."""
