@@ -202,7 +202,7 @@ _SPECS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_SPECS, st.integers(257, 70_000), st.integers(1000, 10**9))
 def test_sound_specs_resolve_to_the_same_bytes(spec: Spec, vocabulary: int, tokens: int) -> None:
     data = facts(tokens, tokens // 2 + 512, vocabulary)

@@ -469,7 +469,7 @@ def test_sigterm_at_the_prompt_leaves_the_terminal_as_it_was(pseudo_terminal: An
         os.close(shell)
 
 
-@pytest.mark.parametrize("answering", [False, True])
+@pytest.mark.parametrize("answering", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_terminal_that_goes_away_ends_the_chat(pseudo_terminal: Any, answering: bool) -> None:
     chat = pseudo_terminal("--max-new-tokens", "100000", term="xterm")
     chat.wait_for_prompt()

@@ -82,7 +82,10 @@ def serving(run: Run) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 0), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_it_prints_a_link_that_opens_and_ends_on_a_signal(
     run: Run, number: signal.Signals, code: int
 ) -> None:

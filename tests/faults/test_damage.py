@@ -163,7 +163,7 @@ def look(run: Run, capsys: Output, number: int, what: str) -> None:
     assert printed.err == "", (what, words)
 
 
-@pytest.mark.parametrize("count", [pytest.param(40, id="quick"), FLIPS[1]])
+@pytest.mark.parametrize("count", [pytest.param(20, id="quick"), FLIPS[1]])
 @pytest.mark.parametrize("name", OTHER_FILES)
 def test_a_flipped_bit_elsewhere_never_crashes_a_look(
     run: Run, capsys: Output, name: str, count: int

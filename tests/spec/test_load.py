@@ -428,7 +428,7 @@ def _refusal(load: Callable[[], AnySpec]) -> str:
     return ""
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["model", "tokenizer", "data", "train", "x"]), _VALUES),
     st.lists(_OVERRIDES, max_size=2),
@@ -439,7 +439,7 @@ def test_any_tree_is_a_spec_or_is_refused(tree: dict[str, object], overrides: li
     assert all(line.isprintable() for line in message.split("\n"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=80))
 def test_any_file_is_a_spec_or_is_refused(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes

@@ -59,6 +59,45 @@ def decoder(served: Live) -> Iterator[ScriptedDecoder]:
     served.engine._decoder = before
 
 
+@pytest.fixture(scope="package")
+def shared(browser: "Browser") -> Iterator[tuple["BrowserContext", list[str]]]:
+    """Where `desktop` is, and what its pages do wrong."""
+    context = browser.new_context(**DESKTOP)
+    yield context, listen(context)
+    context.close()
+
+
+@pytest.fixture
+def desktop(shared: tuple["BrowserContext", list[str]]) -> Iterator["Page"]:
+    """A page without a past, on a computer: the last test's, which costs a fourth of a new one."""
+    context, wrong = shared
+    wrong.clear()
+    page = context.pages[0] if context.pages else context.new_page()
+    yield page
+    forget(page)
+    assert wrong == []
+
+
+def forget(page: "Page") -> None:
+    """Take away all that a test may have left in a page and its context."""
+    context = page.context
+    for other in context.pages:
+        if other != page:
+            other.close()
+    for place in (page, context):
+        place.unroute_all()
+    context.set_offline(False)
+    page.goto("about:blank")
+    context.clear_cookies()
+    context.clear_permissions()
+    session = context.new_cdp_session(page)
+    session.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"})
+    session.detach()
+    page.emulate_media(color_scheme=DESKTOP["color_scheme"], reduced_motion="null")
+    page.set_viewport_size(DESKTOP["viewport"])
+    page.mouse.move(0, 0)
+
+
 @pytest.fixture
 def context(browser: "Browser") -> Iterator["BrowserContext"]:
     """A browser without a past, on a computer."""
@@ -72,7 +111,15 @@ def phone(browser: "Browser") -> Iterator["BrowserContext"]:
 
 
 def watched(context: "BrowserContext") -> Iterator["BrowserContext"]:
-    """What its pages do wrong fails the test: errors, dialogs, what the policy has to refuse."""
+    """What its pages do wrong fails the test."""
+    wrong = listen(context)
+    yield context
+    context.close()
+    assert wrong == []
+
+
+def listen(context: "BrowserContext") -> list[str]:
+    """Note what its pages do wrong: errors, dialogs, what the policy has to refuse."""
     context.set_default_timeout(SECONDS * 1000)
     wrong: list[str] = []
 
@@ -87,29 +134,32 @@ def watched(context: "BrowserContext") -> Iterator["BrowserContext"]:
     context.on("weberror", lambda error: wrong.append(str(error.error)))
     context.on("dialog", dismiss)
     context.on("console", hear)
-    yield context
-    context.close()
-    assert wrong == []
+    return wrong
 
 
 def opened(
     context: "BrowserContext", live: Live | LiveClassifier, path: str = "/"
 ) -> Iterator["Page"]:
-    """A page, opened by the printed link first."""
+    """A new page, where `enter` leads."""
     page = context.new_page()
-    page.goto(f"{live.address}/?token={TOKEN}")
-    if path != "/":
-        page.goto(live.address + path)
+    enter(page, live, path)
     yield page
     page.close()
 
 
+def enter(page: "Page", live: Live | LiveClassifier, path: str = "/") -> None:
+    """Open a page of ours, by the printed link first."""
+    page.goto(f"{live.address}/?token={TOKEN}")
+    if path != "/":
+        page.goto(live.address + path)
+
+
 @pytest.fixture
-def chat(served: Live, decoder: ScriptedDecoder, context: "BrowserContext") -> Iterator["Page"]:
+def chat(served: Live, decoder: ScriptedDecoder, desktop: "Page") -> "Page":
     """The page of the chat, ready."""
-    for page in opened(context, served):
-        ready(page)
-        yield page
+    enter(desktop, served)
+    ready(desktop)
+    return desktop
 
 
 @pytest.fixture

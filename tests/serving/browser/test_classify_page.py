@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.data.image.making import file_bytes, picture
-from tests.serving.browser.conftest import opened, until
+from tests.serving.browser.conftest import enter, opened, until
 from tests.serving.browser.test_access import NAMELESS, press, tab_to
 from tests.serving.live import CLASSES, MODEL, TOKEN, LiveClassifier, http, running_classifier
 
@@ -43,10 +43,10 @@ def live() -> Iterator[LiveClassifier]:
 
 
 @pytest.fixture
-def page(live: LiveClassifier, context: "BrowserContext") -> Iterator["Page"]:
-    for page in opened(context, live):
-        page.locator("#known").wait_for()
-        yield page
+def page(live: LiveClassifier, desktop: "Page") -> "Page":
+    enter(desktop, live)
+    desktop.locator("#known").wait_for()
+    return desktop
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from maquette.runs.store import Run, Store
 from maquette.serving import runs_board
 from maquette.worker import work
 from maquette.worker.training import create_run
-from tests.serving.browser.conftest import opened
+from tests.serving.browser.conftest import enter, opened
 from tests.serving.live import Live, running
 from tests.training.tiny import tiny_spec
 
@@ -47,8 +47,9 @@ def store(live: Live) -> Iterator[Store]:
 
 
 @pytest.fixture
-def page(live: Live, store: Store, context: "BrowserContext") -> Iterator["Page"]:
-    yield from opened(context, live, "/runs")
+def page(live: Live, store: Store, desktop: "Page") -> "Page":
+    enter(desktop, live, "/runs")
+    return desktop
 
 
 @pytest.fixture
