@@ -74,7 +74,7 @@ class Course:
     letter: str
     run: Run
     state: State
-    task: str
+    task: str  # empty where its files don't tell
     spec: dict[str, Any]
     amount_per_step: int
     tokenizer: str | None  # a checksum of it
@@ -148,8 +148,8 @@ def compare(runs: Sequence[Run]) -> Comparison:
     if len(runs) > MOST:
         raise UsageError(f"{len(runs)} runs are too many to tell apart: {MOST} at most")
     courses = tuple(_course(run, letter) for run, letter in zip(runs, LETTERS, strict=False))
-    if len({course.task for course in courses}) > 1:
-        said = ", ".join(f"{course.run.id} is {course.task}" for course in courses)
+    if len({course.task for course in courses if course.task}) > 1:
+        said = ", ".join(f"{course.run.id} is {course.task or 'unknown'}" for course in courses)
         raise UsageError(f"losses of different tasks don't compare: {said}")
     differences = _differences(courses)
     measures, notes = _measures(courses)
@@ -173,7 +173,6 @@ def _course(run: Run, letter: str) -> Course:
         blueprint = read_blueprint(run)
     except RunError as error:
         problem = problem or (error.message if not spec else None)
-    task = str(run.meta.spec.get("task", "language"))
     found = curves(events, running_clock(state))
     per_step = blueprint.train.tokens_per_step if blueprint is not None else 0
     if not found["steps"]["step"] and not found["evaluations"]:
@@ -183,7 +182,7 @@ def _course(run: Run, letter: str) -> Course:
         letter=letter,
         run=run,
         state=state,
-        task=task,
+        task=_task(run, blueprint),
         spec=_resolved(spec, blueprint, state),
         amount_per_step=per_step,
         tokenizer=_digest(run),
@@ -194,6 +193,13 @@ def _course(run: Run, letter: str) -> Course:
         },
         problem=problem,
     )
+
+
+def _task(run: Run, blueprint: AnyBlueprint | None) -> str:
+    """What the model does, as far as its files tell; else nothing."""
+    if blueprint is not None:
+        return "language" if isinstance(blueprint, Blueprint) else "image-classification"
+    return str(run.meta.spec.get("task", "")) if run.meta.spec else ""
 
 
 def _training(steps: dict[str, list[Any]], per_step: int) -> list[Point]:
@@ -270,7 +276,7 @@ def _differences(courses: Sequence[Course]) -> dict[str, tuple[Any, ...]]:
 
 def _measures(courses: Sequence[Course]) -> tuple[list[Measure], list[str]]:
     """By what runs of this task compare, and why."""
-    if courses[0].task == "image-classification":
+    if any(course.task == "image-classification" for course in courses):
         return [ACCURACY, IMAGE_LOSS], []
     if len({course.tokenizer for course in courses if course.tokenizer is not None}) < 2:
         return [LOSS], []

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from maquette.cli import compare as command
-from maquette.cli import main
+from maquette.cli import comparing, main
 from maquette.cli import table as tables
-from maquette.comparison import compare
+from maquette.comparison import ABSENT, compare
 from maquette.runs.store import Run, Store
 from tests.test_comparison import make_run
 
@@ -52,8 +51,8 @@ def test_nothing_is_wider_than_the_terminal(
     )
     for coloured in (False, True):
         monkeypatch.setattr(tables, "coloured", lambda on=coloured: on)
-        monkeypatch.setattr(command, "coloured", lambda on=coloured: on)
-        lines = command.report(compare([*pair, long]), "seconds", width)
+        monkeypatch.setattr(comparing, "coloured", lambda on=coloured: on)
+        lines = comparing.report(compare([*pair, long]), "seconds", width)
         plain = [re.sub(r"\x1b\[\d+m", "", line) for line in lines]
         words = [line for line in plain if len(line) > width]
         # Ids and paths stay whole, to be copied.
@@ -88,3 +87,12 @@ def test_a_run_without_metrics_is_said(pair: tuple[Run, Run], capsys: Output) ->
     out = capsys.readouterr().out
     assert f"note: {pair[1].id}: has no metrics yet" in out
     assert ["final", "3.2500", "-"] in [line.split() for line in out.splitlines()]
+
+
+def test_what_a_terminal_would_obey_is_escaped() -> None:
+    assert comparing.text_of("a b") == "a b"
+    assert comparing.text_of("ROMEO:\n") == '"ROMEO:\\n"'
+    assert comparing.text_of("\x9b31m") == '"\\u009b31m"'
+    assert comparing.text_of("") == '""'
+    assert comparing.text_of(None) == "null"
+    assert comparing.text_of(ABSENT) == "-"
