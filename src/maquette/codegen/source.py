@@ -6,6 +6,7 @@ import re
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 LIBRARY = "maquette"
@@ -88,10 +89,15 @@ class Library:
     def module(self, name: str) -> Module:
         """A module by its name."""
         if name not in self._modules:
-            path = _ROOT.joinpath(*name.split(".")[1:])
-            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-            self._modules[name] = read_module(name, file.read_text(encoding="utf-8"))
+            self._modules[name] = _read_file(name, _ROOT)
         return self._modules[name]
+
+
+@cache
+def _read_file(name: str, root: Path) -> Module:
+    path = root.joinpath(*name.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return read_module(name, file.read_text(encoding="utf-8"))
 
 
 def read_module(name: str, text: str) -> Module:

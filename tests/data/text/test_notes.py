@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from maquette.data.text import cleaning
 from maquette.data.text import notes as module
 from maquette.data.text.cleaning import clean
 from maquette.data.text.notes import Notes
@@ -194,7 +193,7 @@ def test_beyond_a_thousand_notes_nothing_is_read_twice(
         read.append(text)
         return text
 
-    monkeypatch.setattr(cleaning, "clean", count)
+    monkeypatch.setattr(module, "clean", count)
     assert len(everything(Notes(str(tmp_path)))) == 40
     assert len(read) == 40 + 30  # all of them, and those that the survey saw before it knew
 

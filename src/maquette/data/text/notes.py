@@ -52,7 +52,7 @@ _NAMED = (
 )  # somebody may want to mend these
 
 
-class Note(NamedTuple):
+class NoteFile(NamedTuple):
     """A note's file, and its path inside the folder, parts joined by `/`."""
 
     path: str
@@ -176,7 +176,7 @@ class Notes:
         told = {"skipped": whole.told(*_SKIPPED), "mended": whole.told(_MENDED)}
         return [f"{verb}: {what}" for verb, what in told.items() if what]
 
-    def _place(self, note: Note) -> float:
+    def _place(self, note: NoteFile) -> float:
         content = ContentHash(self._seed)
         content.update(unicodedata.normalize("NFC", note.name))
         return content.place()
@@ -222,7 +222,7 @@ class Notes:
             hint="add notes, or read the file with kind: files, which holds out its last part",
         )
 
-    def _read(self, note: Note, tally: Tally) -> str:
+    def _read(self, note: NoteFile, tally: Tally) -> str:
         """The text of a note; empty, and counted, where there is none to use."""
         try:
             with open(note.path, "rb") as file:  # noqa: PTH123 - a Path for each of a million
@@ -251,7 +251,7 @@ class Notes:
         return text
 
 
-def find_notes(folder: Path, tally: Tally) -> Iterator[Note]:
+def find_notes(folder: Path, tally: Tally) -> Iterator[NoteFile]:
     """The notes below a folder, sorted by name folder by folder; what is skipped is counted.
 
     A link to a folder or file elsewhere is followed, once; one to what is read anyway is not, so
@@ -271,7 +271,7 @@ def find_notes(folder: Path, tally: Tally) -> Iterator[Note]:
             outside = outside or os.path.islink(path)  # noqa: PTH114 - false where it's too long
             stack.append((iter(walk.names(path, name, outside=outside)), outside))
         else:
-            yield Note(str(folder / name), os.fsencode(name).decode("utf-8", "replace"))
+            yield NoteFile(str(folder / name), os.fsencode(name).decode("utf-8", "replace"))
 
 
 class _Walk:

@@ -194,7 +194,7 @@ def story_at(index: int, *, seed: int, split: str) -> str:
             return text
 
 
-def generate(count: int, *, seed: int, split: str) -> Iterator[str]:
+def some_stories(count: int, *, seed: int, split: str) -> Iterator[str]:
     """The first `count` stories of a split: train, validation or test; others give a KeyError."""
     for index in range(count):
         yield story_at(index, seed=seed, split=split)
@@ -229,5 +229,5 @@ class Stories:
 
     def pieces(self, split: str) -> Iterator[Piece]:
         """The stories of a split, each a document of one piece."""
-        for text in generate(self.count(split), seed=self.seed, split=split):
+        for text in some_stories(self.count(split), seed=self.seed, split=split):
             yield Piece(text, last=True)
