@@ -1,6 +1,6 @@
 """What another training begins from: `train.from` in a spec. Without torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -34,6 +34,17 @@ class _Base(NamedTuple):
 
 def load_spec(path: Path | str, overrides: Sequence[str], store: Store) -> AnySpec:
     """As `spec.load.load_spec`, with all that it takes over from a run. Raises SpecError."""
+    return _read(lambda further: load.load_spec(path, overrides, further=further), store)
+
+
+def parse_spec(text: str, *, origin: str, folder: Path, store: Store) -> AnySpec:
+    """As `spec.load.parse_spec`, with all that it takes over from a run. Raises SpecError."""
+    return _read(
+        lambda further: load.parse_spec(text, origin=origin, folder=folder, further=further), store
+    )
+
+
+def _read(read: Callable[[load.Checks], AnySpec], store: Store) -> AnySpec:
     found: list[_Base] = []
 
     def problems(spec: AnySpec) -> list[Problem]:
@@ -43,7 +54,7 @@ def load_spec(path: Path | str, overrides: Sequence[str], store: Store) -> AnySp
         found.append(base)
         return _problems(spec, base)
 
-    spec = load.load_spec(path, overrides, further=problems)
+    spec = read(problems)
     return _inherited(spec, found[0]) if found else spec
 
 

@@ -48,6 +48,20 @@ def prepare_data(
     )
 
 
+def find_data(spec: AnySpec, *, cache: Path | None = None) -> "AnyPrepared | None":
+    """What `prepare_data` would find in the cache; None if it had to be made. Raises DataError."""
+    if isinstance(spec, Spec):
+        from maquette.data.prepare import find_prepared
+
+        return find_prepared(spec, cache=cache)
+    from maquette.data.image.prepare import find_images
+    from maquette.data.image.sources import open_images_source
+
+    ((name, source),) = spec.data.sources.items()
+    source_found = open_images_source(name, source)
+    return find_images(name, source_found, size=spec.model.image_size, seed=spec.seed, cache=cache)
+
+
 def resolve_any(spec: AnySpec, facts: DataFacts | ImageFacts) -> AnyBlueprint:
     """Every number of a run, whatever its task. Raises SpecError."""
     if isinstance(spec, Spec):

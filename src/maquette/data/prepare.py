@@ -171,6 +171,12 @@ def prepare(
     return prepared or open_prepared(folder, reused=False)
 
 
+def find_prepared(spec: Spec, *, cache: Path | None = None) -> Prepared | None:
+    """The spec's text as tokens, if it is in the cache already. Raises DataError."""
+    root = cache_folder() if cache is None else cache / "data"
+    return _open_if_whole(root / data_key(spec))
+
+
 def open_prepared(folder: Path, *, reused: bool = True) -> Prepared:
     """The prepared data in a folder. Raises DamagedError when it isn't whole."""
     durable.read_manifest(folder)

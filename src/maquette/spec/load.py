@@ -77,6 +77,18 @@ def preset_text(name: str) -> str:
     return (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
 
 
+def preset_about(name: str) -> str:
+    """The comment that a preset begins with, up to its first full stop at a line's end."""
+    words: list[str] = []
+    for line in preset_text(name).splitlines():
+        if not line.startswith("#"):
+            break
+        words.append(line.lstrip("# "))
+        if line.endswith("."):
+            break
+    return " ".join(words)
+
+
 def parse_spec(
     text: str,
     *,
@@ -96,7 +108,7 @@ def parse_spec(
     if not isinstance(root.value, dict):
         raise SpecError(f"{root.mark}: a spec is a mapping of keys, such as `name: my-model`")
     for override in overrides:
-        root = _override(root, override)
+        root = override(root, override)
     value = plain(root)
     try:
         spec = validate(value)
@@ -158,8 +170,12 @@ def _read(file: Path) -> str:
         ) from None
 
 
-def _override(root: Node, override: str) -> Node:
-    """The tree with one `key=value` set; every node of it carries the option as its mark."""
+def override(root: Node, override: str) -> Node:
+    """The tree with one `key=value` set; every node of it carries the option as its mark.
+
+    Without the keys of a `kind` that it replaces, and what a file says of all that a budget
+    chooses. Raises SpecError.
+    """
     option = f"--set {printable(override, 100)}"
     key, equals, text = override.partition("=")
     path = key.strip().split(".")

@@ -21,7 +21,7 @@ from maquette.spec.image import (
     ParquetSource,
     ShapesSource,
 )
-from maquette.spec.load import preset_names, preset_text
+from maquette.spec.load import preset_about, preset_names
 from maquette.spec.parts import AdamW, Checkpoints, Muon, Part, Schedule
 from maquette.spec.schema import (
     BPETokenizer,
@@ -114,21 +114,9 @@ def render_reference() -> str:
         "A preset's name stands for a spec: `maquette train stories`. "
         "`maquette new my-model --preset stories` copies it.\n"
     )
-    rows = [f"| `{name}` | {_about(preset_text(name))} |" for name in preset_names()]
+    rows = [f"| `{name}` | {_cell(preset_about(name))} |" for name in preset_names()]
     blocks.append("\n".join(["| preset | what it is |", "|---|---|", *rows]) + "\n")
     return "\n".join(blocks)
-
-
-def _about(preset: str) -> str:
-    """The comment that a preset begins with, up to its first full stop at a line's end."""
-    words: list[str] = []
-    for line in preset.splitlines():
-        if not line.startswith("#"):
-            break
-        words.append(line.lstrip("# "))
-        if line.endswith("."):
-            break
-    return _cell(" ".join(words))
 
 
 def _part(part: type[Part]) -> str:

@@ -149,8 +149,7 @@ def prepare_images(
     with naming(name):
         about = _about(name, source, size, seed)
     root = cache_folder() if cache is None else cache / "data"
-    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-    folder = root / key
+    folder = root / _key(about)
     prepared = _open_if_whole(folder)
     if prepared is not None:
         return prepared
@@ -168,6 +167,25 @@ def prepare_images(
         reason = (isinstance(cause, OSError) and cause.strerror) or str(error)
         raise DataError(f"{root}: can't be written: {reason}", hint=_ELSEWHERE) from error
     return prepared or open_images(folder, reused=False)
+
+
+def find_images(
+    name: str,
+    source: ImageSource,
+    *,
+    size: int | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+) -> PreparedImages | None:
+    """What `prepare_images` would find in the cache; None if it isn't there. Raises DataError."""
+    with naming(name):
+        about = _about(name, source, size, seed)
+    root = cache_folder() if cache is None else cache / "data"
+    return _open_if_whole(root / _key(about))
+
+
+def _key(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
 _ELSEWHERE = "free some space, or set MAQUETTE_CACHE to a folder on another disk"
