@@ -88,7 +88,7 @@ def draw_confusion(judged: Judged, classes: Sequence[str], *, title: str) -> Ima
     for row, (label, counts) in enumerate(zip(found.shown, found.counts.tolist(), strict=True)):
         y = top + row * _CELL
         shown = fitting(names[row], _NAMES - 14, 14)
-        draw.text((left - 12, y + _CELL // 2), shown, INK, font(14), anchor="rm")
+        draw.text((left - 12, y + _CELL // 2), shown, INK, font(14, shown), anchor="rm")
         for column, count in enumerate(counts):
             box = (left + column * _CELL, y, left + (column + 1) * _CELL - 2, y + _CELL - 2)
             right = found.shown[column] == label if column < len(names) else False
@@ -178,17 +178,18 @@ def _between(first: Colour, last: Colour, share: float) -> Colour:
 def _width_of(names: Sequence[str]) -> int:
     """Pixels that the longest name takes, as far as it is shown."""
     shown = (fitting(name, _NAMES - 14, 14) for name in names)
-    return max(int(font(14).getlength(name)) for name in shown) + 2
+    return max(int(font(14, name).getlength(name)) for name in shown) + 2
 
 
 def _write(page: Image.Image, place: tuple[int, int], text: str, colour: Colour, size: int) -> None:
-    ImageDraw.Draw(page).text(place, text, colour, font(size))
+    ImageDraw.Draw(page).text(place, text, colour, font(size, text))
 
 
 def _write_upright(page: Image.Image, x: int, bottom: int, text: str) -> None:
     """Text that reads from the bottom up, its end on `bottom`, its middle at `x`."""
     shown = fitting(text, _NAMES - 14, 14)
-    strip = Image.new("RGB", (int(font(14).getlength(shown)) + 2, 20), PAPER)
-    ImageDraw.Draw(strip).text((0, 10), shown, INK, font(14), anchor="lm")
+    letters = font(14, shown)
+    strip = Image.new("RGB", (int(letters.getlength(shown)) + 2, 20), PAPER)
+    ImageDraw.Draw(strip).text((0, 10), shown, INK, letters, anchor="lm")
     strip = strip.rotate(90, expand=True)
     page.paste(strip, (x - strip.width // 2, bottom - strip.height))

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from maquette.augmentation import Augmentation
-from maquette.data.image import sheet
+from maquette.data.image import paper, sheet
 from maquette.data.image.paper import fitting, font, write_picture
 from maquette.data.image.prepare import PreparedImages, prepare_images
 from maquette.data.image.sheet import contact_sheet
@@ -96,6 +96,28 @@ def test_a_long_name_is_cut(tmp_path: Path) -> None:
     assert cut.endswith("…")
     assert font(15).getlength(cut) <= 100
     assert fitting("cat", 100, 15) == "cat"
+
+
+def test_letters_that_no_font_here_has_become_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper, "_FONTS", ("absent.ttf",))
+    paper._of_this_machine.cache_clear()
+    try:
+        assert fitting("Äpfel 日", 200, 15) == r"Apfel \u65e5"
+        assert fitting("£", 200, 15) == r"\xa3"
+    finally:
+        paper._of_this_machine.cache_clear()
+
+
+def test_letters_are_looked_for_in_the_fonts_of_the_machine() -> None:
+    try:
+        ImageFont.truetype("DejaVuSans.ttf", 15)
+    except OSError:
+        pytest.skip("there is no DejaVu Sans")
+    assert fitting("Äpfel Вишня", 200, 15) == "Äpfel Вишня"
+    found = font(15, "Äpfel Вишня")
+    assert isinstance(found, ImageFont.FreeTypeFont)
+    assert found.getname()[0] == "DejaVu Sans"
+    assert font(15, "cat") is font(15)  # the same letters everywhere where they do
 
 
 def test_it_is_written_as_png(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """What pictures for people are drawn with: colours, letters, and text made to fit."""
 
+import contextlib
+import functools
+import unicodedata
 from pathlib import Path
 
 from PIL import Image, ImageFont
@@ -10,18 +13,70 @@ PAPER, INK, FAINT, LINE = (250, 249, 246), (32, 33, 36), (128, 128, 128), (222, 
 MARGIN = 28
 
 Colour = tuple[int, int, int]
+Letters = ImageFont.FreeTypeFont | ImageFont.ImageFont
+# Fonts of other scripts by their files' names, as they come with Linux, Windows and macOS.
+_FONTS = (
+    "DejaVuSans.ttf",
+    "arial.ttf",
+    "Arial Unicode.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "DroidSansFallbackFull.ttf",
+    "ipag.ttf",
+    "msyh.ttc",
+    "malgun.ttf",
+)
 
 
-def font(size: int) -> "ImageFont.FreeTypeFont | ImageFont.ImageFont":
-    """Letters so many pixels high."""
+def font(size: int, text: str = "") -> Letters:
+    """Letters so many pixels high: Pillow's own, or those of this machine that have more of a text.
+
+    Pillow's own are ASCII and a few signs; whatever else a class may be called by is searched for.
+    """
+    own = _own(size)
+    if not _lacking(own, text):
+        return own
+    return min((own, *_of_this_machine(size)), key=lambda letters: len(_lacking(letters, text)))
+
+
+@functools.cache
+def _own(size: int) -> Letters:
     return ImageFont.load_default(size)
 
 
+@functools.cache
+def _of_this_machine(size: int) -> list[Letters]:
+    found: list[Letters] = []
+    for name in _FONTS:
+        with contextlib.suppress(OSError):
+            found.append(ImageFont.truetype(name, size))
+    return found
+
+
+def _lacking(letters: Letters, text: str) -> set[str]:
+    return {c for c in set(text) if not _has(letters, c)}
+
+
+@functools.cache
+def _has(letters: Letters, character: str) -> bool:
+    try:
+        return character.isspace() or bytes(letters.getmask(character)) != bytes(
+            letters.getmask("\U0010ffff")  # what stands for a letter that isn't there
+        )
+    except UnicodeError:  # letters that are pictures have no others at all
+        return character.isascii()
+
+
 def fitting(text: str, width: int, size: int) -> str:
-    """The text in one line, cut where it would be too wide; what is no text shows as escapes."""
-    text = text.encode(errors="backslashreplace").decode()
+    """The text in one line, cut where it would be too wide; what is no text shows as escapes.
+
+    A letter that no font here has loses its accents, or shows as an escape.
+    """
+    text = unicodedata.normalize("NFC", text.encode(errors="backslashreplace").decode())
     text = "".join(c if c.isprintable() else " " for c in text)
-    letters = font(size)
+    for c in _lacking(font(size, text), text):
+        base = unicodedata.normalize("NFKD", c)[0]
+        text = text.replace(c, base if base.isascii() else c.encode("unicode_escape").decode())
+    letters = font(size, text)
     if letters.getlength(text) <= width:
         return text
     while text and letters.getlength(text + "…") > width:

@@ -156,7 +156,7 @@ class _Page:
         """What a row shows, and how many of it there are."""
         middle = self._top + row * self._row + self._tile / 2
         shown = fitting(name, NAMES - 14, 15)
-        self._draw.text((MARGIN, middle - 17), shown, INK, font(15))
+        self._draw.text((MARGIN, middle - 17), shown, INK, font(15, shown))
         self._draw.text((MARGIN, middle + 3), f"{count:,}", FAINT, font(12))
 
     def image(self, row: int, column: int, pixels: NDArray[np.uint8], *, side: int) -> None:
@@ -168,7 +168,7 @@ class _Page:
         """What stands below an image at the right."""
         x, y = self._place(row, column, 1)
         shown = fitting(text, self._tile, 10)
-        self._draw.text((x, y + self._tile + 1), shown, FAINT, font(10))
+        self._draw.text((x, y + self._tile + 1), shown, FAINT, font(10, shown))
 
     def _place(self, row: int, column: int, side: int) -> tuple[int, int]:
         return self._left[side] + column * (self._tile + GAP), self._top + row * self._row
