@@ -76,6 +76,16 @@ def test_silence() -> None:
     assert forecast([(s, float("nan")) for s, _ in losses[:10]], factor, steps) is None
 
 
+def test_silence_where_less_is_to_come_than_a_forecast_is_off_by() -> None:
+    factor = linear(1000)
+    noisy = [
+        (s, x * (1 + 0.015 * (-1) ** (i + 1)))
+        for i, (s, x) in enumerate(law(factor, 1000, every=50))
+    ]
+    assert forecast(noisy[:16], factor, 1000) is not None
+    assert forecast(noisy[:17], factor, 1000) is None
+
+
 def test_what_is_no_number_is_passed_over() -> None:
     factor = linear(1000)
     losses = law(factor, 1000, every=50)[:10]

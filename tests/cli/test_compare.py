@@ -59,6 +59,9 @@ def test_nothing_is_wider_than_the_terminal(
         assert not [line for line in words if "/a/long/path" not in line]
         assert any("⠀" < c <= "⣿" for line in plain for c in line) == coloured
         assert plain != lines or not coloured
+        # One value that is long doesn't keep the others from standing in columns.
+        columns = ["train.batch_size", "8", "32", "32"] in [line.split() for line in plain]
+        assert columns == (width == 120)
 
 
 def test_json_and_picture(pair: tuple[Run, Run], tmp_path: Path, capsys: Output) -> None:
