@@ -176,7 +176,7 @@ def read_until(sock: socket.socket, end: bytes) -> bytes:
 
 
 def test_who_sends_no_headers_is_closed_and_the_others_are_served() -> None:
-    limits = Limits(header_seconds=0.2, connections=8)
+    limits = Limits(header_seconds=0.5, connections=8)
     with running(limits=limits) as live:
         silent = [connect(live) for _ in range(12)]
         assert eventually(lambda: len(live.server.server_state.connections) >= 8)
@@ -205,7 +205,7 @@ def test_who_sends_no_headers_is_closed_and_the_others_are_served() -> None:
 def test_the_time_for_headers_ends_with_them_and_begins_with_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with running(limits=Limits(header_seconds=0.2)) as live:
+    with running(limits=Limits(header_seconds=0.5)) as live:
         stepwise = Stepwise(live, monkeypatch)
         slow = send(live, {**SHORT, "stream": True})
         assert closed(connect(live))  # as long ago as the time for headers is
@@ -250,7 +250,7 @@ def test_broken_weights_are_told() -> None:
 def test_ending_lets_short_answers_finish_and_cuts_long_ones(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with running(limits=Limits(drain_seconds=1)) as live:
+    with running(limits=Limits(drain_seconds=2)) as live:
         found: dict[str, bytes] = {}
 
         def read(name: str, sock: socket.socket) -> None:
