@@ -107,8 +107,8 @@ def parse_spec(
         raise SpecError(f"{origin}: the spec is empty; `maquette new` writes one to start from")
     if not isinstance(root.value, dict):
         raise SpecError(f"{root.mark}: a spec is a mapping of keys, such as `name: my-model`")
-    for override in overrides:
-        root = override(root, override)
+    for each in overrides:
+        root = override(root, each)
     value = plain(root)
     try:
         spec = validate(value)
