@@ -279,6 +279,33 @@ def test_classify_reads_stdin_once(run: Run, call: Call, monkeypatch: pytest.Mon
     assert "stdin" in err
 
 
+def test_inspect_counts_copies_and_draws_a_sheet(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAQUETTE_CACHE", str(tmp_path / "cache"))
+    for i in range(12):
+        save(Path(f"set/train/{'ab'[i % 2]}/{i}.png"), picture(i, 32, 32))
+    for i, seed in enumerate((0, 1, 50, 51)):  # the first two are in train, too
+        save(Path(f"set/val/{'ab'[i % 2]}/{i}.png"), picture(seed, 32, 32))
+    source = {"kind": "imagefolder", "path": str(Path("set").absolute())}
+    spec = {"name": "pets", "task": "image-classification", "data": {"sources": {"x": source}}}
+    Path("pets.yaml").write_text(json.dumps(spec))
+    code, out, _ = call("data", "inspect", "pets.yaml")
+    assert code == 0
+    assert "2 of the 4 validation images are in train too, pixel for pixel" in out
+    assert out.endswith("\npets.png\n")
+    with Image.open("pets.png") as sheet:
+        assert sheet.format == "PNG"
+    Path("set/val/a/0.png").unlink()
+    out = call("data", "inspect", "pets.yaml", "--sheet", "again.png")[1]
+    assert "1 of the 3 validation images is in train too" in out
+    Path("set/val/b/1.png").unlink()
+    out = call("data", "inspect", "pets.yaml", "--sheet", "again.png", "--json")[1]
+    assert json.loads(out)["duplicates"]["validation"]["images"] == 0
+    assert json.loads(out)["sheet"] == "again.png"
+
+
 def weights_of(run: Run) -> dict[str, Tensor]:
     return load_file(run.checkpoint("best").path / "model.safetensors")
 
