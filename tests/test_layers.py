@@ -43,6 +43,7 @@ TIERS = {
     "charts": 7,
     "loading": 4,
     "export": 4,
+    "ejecting": 5,
     "worker": 5,
     "serving": 5,
     "verification": 5,
@@ -51,6 +52,7 @@ TIERS = {
     # What the terminal UI shares with the commands, then both.
     "cli.common": 6,
     "cli.curve": 6,
+    "cli.plan": 6,
     "cli.runs": 6,
     "cli.table": 6,
     "cli.unhurried": 6,

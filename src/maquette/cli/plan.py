@@ -13,45 +13,29 @@ if TYPE_CHECKING:
     from maquette.blueprint.choices import Choice
 
 
-def estimate_here(blueprint: AnyBlueprint, device: Any) -> dict[str, Any]:
-    """What the run takes on this machine, from a rate measured now."""
-    from maquette.training.device import ACHIEVED_SHARE, choose_precision, measure_rates
-
-    costs, plan = blueprint.costs, blueprint.train
-    precision = choose_precision(plan.precision, device)
-    rate = max(1.0, measure_rates(device)[precision])
-    held = costs.weights_bytes + costs.gradients_bytes + costs.optimizer_bytes
-    seconds = costs.flops / (rate * ACHIEVED_SHARE)
-    return {
-        "device": str(device),
-        "precision": precision,
-        "measured_flops_per_second": rate,
-        "assumed_share": ACHIEVED_SHARE,
-        "seconds": seconds,
-        "tokens_per_second": plan.tokens / seconds,
-        "peak_bytes": held + costs.activations_bytes,
-        "memory_bytes": _memory(device),
-        "disk_bytes": costs.checkpoint_bytes * (plan.checkpoint_keep + 1),
-    }
+Rows = list[tuple[str, str, str]]
 
 
-def _memory(device: Any) -> int:
-    import psutil
-    import torch
-
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
-
-
-def plan_table(
+def plan_rows(
     blueprint: AnyBlueprint,
     estimate: dict[str, Any],
     *,
     begins_from: dict[str, Any] | None = None,
     choices: "Sequence[Choice]" = (),
-) -> "RenderableType":
-    """The plan as a table of labels and values, one section after another."""
+) -> list[Rows]:
+    """The plan as labels, values and what they are about, in sections."""
+    return [
+        _shape_rows(blueprint),
+        _parameter_rows(blueprint),
+        [*_beginning_rows(blueprint, begins_from), *_training_rows(blueprint)],
+        _memory_rows(blueprint, estimate),
+        _time_rows(blueprint, estimate),
+        _choice_rows(choices),
+    ]
+
+
+def plan_table(sections: list[Rows]) -> "RenderableType":
+    """A plan as a table, one section after another."""
     from rich.table import Table
     from rich.text import Text
 
@@ -59,22 +43,12 @@ def plan_table(
     table.add_column(style="bold", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(style="dim", overflow="fold")
-    for section in (
-        _shape_rows(blueprint),
-        _parameter_rows(blueprint),
-        [*_beginning_rows(blueprint, begins_from), *_training_rows(blueprint)],
-        _memory_rows(blueprint, estimate),
-        _time_rows(blueprint, estimate),
-        _choice_rows(choices),
-    ):
+    for section in sections:
         for row in section:
             table.add_row(*(Text(cell) for cell in row))
         table.add_section()
         table.add_row()
     return table
-
-
-Rows = list[tuple[str, str, str]]
 
 
 def _choice_rows(choices: "Sequence[Choice]") -> Rows:

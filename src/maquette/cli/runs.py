@@ -150,6 +150,7 @@ def summary(run: "Run", state: "State") -> dict[str, Any]:
 
 def _details(run: "Run", state: "State") -> dict[str, Any]:
     from maquette.forecast import forecast_run
+    from maquette.runs.planned import actual, read_planned
 
     checkpoints = [
         {"step": c.step, "best": c.best, "bytes": c.bytes, "path": str(c.path)}
@@ -163,6 +164,8 @@ def _details(run: "Run", state: "State") -> dict[str, Any]:
         "lost": _loss_of_worker(run, state) if state.status == "lost" else None,
         "forecast": told.to_json() if (told := forecast_run(run, state)) else None,
         "extensions": _extensions(run),
+        "planned": plan.to_json() if (plan := read_planned(run)) else None,
+        "actual": actual(state, time.time()),
         "meta": run.meta.to_json(),
         "checkpoints": checkpoints,
         "log": run.log_tail(_LOG_LINES) if failed else [],
@@ -222,6 +225,8 @@ def status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
 
 
 def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
+    from maquette.runs.planned import planned_rows
+
     now = time.time()
     meta = run.meta
     share = f"{100 * state.step / state.steps:.0f}%" if state.steps else ""
@@ -247,6 +252,7 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
         ("accuracy", "" if state.accuracy is None else f"validation {state.accuracy:.2%}"),
         ("speed", f"{speed} {meta.unit}/s" if speed else ""),
         ("elapsed", format_duration(state.elapsed_seconds(now))),
+        *planned_rows(run, state, now),
         ("left", _left_line(state, now)),
         ("model", f"{format_count(state.parameters)} parameters" if state.parameters else ""),
         ("device", ", ".join(part for part in device if part)),

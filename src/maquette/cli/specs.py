@@ -15,6 +15,10 @@ from maquette.quantities import format_bytes
 if TYPE_CHECKING:
     from maquette.spec.task import AnySpec
 
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="CLUSTER", help="Rehearse it there: h100x64, a100x8, rtx4090."),
+]
 Preset = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help="Copy this preset instead.")
 ]
@@ -72,25 +76,35 @@ def plan(
     size: Size = None,
     depth: Depth = None,
     device: Device = "auto",
+    on: On = None,
     resolved: Annotated[
         bool, typer.Option("--resolved", help="Print the spec with what its budget came to.")
     ] = False,
     runs_dir: RunsDir = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a spec comes to: shape, parameters, steps, memory, disk, time on this machine."""
+    """Show what a spec comes to: shape, parameters, steps, memory, time, here or on a cluster."""
     from maquette.cli.data import preparing
-    from maquette.cli.plan import estimate_here, plan_table
+    from maquette.cli.plan import plan_rows, plan_table
+    from maquette.cli.rehearsal import show_rehearsal
     from maquette.settling import plan_spec
+    from maquette.simulation.hardware import parse_cluster
     from maquette.spec.dump import to_yaml
-    from maquette.training.device import choose_device
 
+    cluster = None if on is None else parse_cluster(on)
     written = common.load_spec(spec, common.with_dial(overrides, size, depth), runs_dir)
-    chosen = choose_device(device)
+    if cluster is None:
+        from maquette.training.device import choose_device
+        from maquette.training.estimate import estimate_here
+
+        chosen = choose_device(device)
     with preparing() as progress:
         sound, choices, prepared, blueprint = plan_spec(written, device=device, progress=progress)
     if resolved:
         print(to_yaml(sound), end="")
+        return
+    if cluster is not None:
+        show_rehearsal(blueprint, cluster, as_json=as_json)
         return
     estimate = estimate_here(blueprint, chosen)
     if as_json:
@@ -104,8 +118,8 @@ def plan(
             }
         )
         return
-    table = plan_table(blueprint, estimate, begins_from=_from(sound), choices=choices)
-    common.out().print(table)
+    rows = plan_rows(blueprint, estimate, begins_from=_from(sound), choices=choices)
+    common.out().print(plan_table(rows))
     if estimate["peak_bytes"] > estimate["memory_bytes"]:
         common.say(
             f"note: about {format_bytes(estimate['peak_bytes'])} are needed, and "

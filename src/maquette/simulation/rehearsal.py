@@ -159,7 +159,7 @@ def _micro_batches(
     work: Work, data: int, tensor: int, pipeline: int, sharded: bool, recompute: Recompute
 ) -> Iterator[Layout]:
     own = work.windows // data
-    for micro in _POWERS:
+    for micro in sorted({*_POWERS, own}):
         if own % micro == 0:
             yield Layout(
                 data=data,

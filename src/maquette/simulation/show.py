@@ -77,7 +77,8 @@ def _cluster(story: Story, p: Painter, rng: random.Random) -> Iterator[Line]:
     yield p.pair("links", story.topology, story.library, 0.3)
     yield p.pair("layout", layout.name, f"{layout.devices} ranks", 0.3)
     again = "no" if layout.recompute == "none" else layout.recompute
-    passes = f"{layout.accumulation} passes a step, {again} recomputation"
+    count = f"{layout.accumulation} passes" if layout.accumulation > 1 else "one pass"
+    passes = f"{count} a step, {again} recomputation"
     yield p.pair("micro-batch", str(layout.micro_batch), passes, 0.2)
     memory = format_bytes(told.memory.total)
     yield p.pair("memory", memory, f"of {format_bytes(cluster.device.memory_bytes)}", 0.2)

@@ -128,7 +128,7 @@ class _Simulation:
         loss = 1.01 * self._loss(step) + abs(self._noise(step)) / 4
         beyond = step / story.steps - story.overfits
         if beyond > 0:
-            loss *= 1 + 1.5 * beyond
+            loss *= 1 + 0.5 * beyond
         loss = round(loss, 6)
         best = loss < self.best
         self.best = min(self.best, loss)

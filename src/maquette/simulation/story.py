@@ -201,8 +201,8 @@ def _images(rng: random.Random, words: dict[str, Any]) -> dict[str, Any] | None:
     depths, widths = CONVNEXT_VARIANTS[variant]
     classes = rng.choice((200, 365, 1000, 10450, 21841))
     shape = ConvNeXtShape(classes, rng.choice((224, 288, 384)), depths, widths, 4, 0.1, 1e-6, 1e-6)
-    images = rng.randrange(1, 15) * 10**6
-    epochs = rng.choice((5, 10, 20, 30))
+    images = rng.randrange(12, 120) * 10**6
+    epochs = rng.choice((10, 20, 30))
     rehearsal = _rehearse(
         rng, words["image_clusters"], convnext_workload(shape), images * epochs, 4096
     )

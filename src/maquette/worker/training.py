@@ -26,6 +26,7 @@ from maquette.spec.task import AnySpec
 from maquette.tracking import Tracking, require
 from maquette.training.saving import SaveRhythm
 from maquette.training.telemetry import Meter
+from maquette.worker.planning import note_plan
 from maquette.worker.saving import Saver
 from maquette.worker.signals import StopOnSignal
 
@@ -82,6 +83,8 @@ def carry_on(
             training.load(checkpoint.path)
         elif base := base_weights(run_spec(run)):
             training.begin_from(base)
+        if not checkpoint:
+            note_plan(run, blueprint, training)
         recorder.begin(
             steps=plan.steps,
             tokens_per_step=plan.tokens_per_step,

@@ -1,0 +1,197 @@
+"""What a plan for a cluster looks like: from a blueprint to a table or JSON."""
+
+import dataclasses
+from typing import Any
+
+from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
+from maquette.quantities import format_bytes, format_count, format_duration
+from maquette.simulation.hardware import Cluster
+from maquette.simulation.rehearsal import Rehearsal, Work, largest_micro_batch, rehearse
+from maquette.simulation.workload import convnext_workload, gpt_workload
+
+Rows = list[tuple[str, str, str]]
+
+
+def show_rehearsal(blueprint: AnyBlueprint, cluster: Cluster, *, as_json: bool) -> None:
+    """Print how the run would go on a cluster. Raises UsageError where it doesn't fit."""
+    from maquette.cli import common
+
+    told = rehearse(work_of(blueprint), cluster)
+    if as_json:
+        blueprint_json = dataclasses.asdict(blueprint)
+        common.print_json({"blueprint": blueprint_json, "rehearsal": to_json(blueprint, told)})
+        return
+    common.out().print(rehearsal_table(blueprint, told))
+
+
+def work_of(blueprint: AnyBlueprint) -> Work:
+    """What the run asks of hardware."""
+    plan = blueprint.train
+    if isinstance(blueprint, ImageBlueprint):
+        return Work(convnext_workload(blueprint.shape), plan.batch_size, plan.steps)
+    return Work(gpt_workload(blueprint.shape), plan.batch_size, plan.steps)
+
+
+def law_fails(blueprint: AnyBlueprint) -> str:
+    """Why the scaling law says nothing of a run; empty where it does.
+
+    It was fitted to models of 70M to 16B parameters on 5B to 500B tokens of text (Hoffmann et al.
+    2022, arXiv:2203.15556, section 3): a tenth of the least is as far as it is taken here.
+    """
+    if not isinstance(blueprint, Blueprint):
+        return "the scaling law is one of text"
+    if blueprint.tokenizer == "bytes":
+        return "the scaling law is one of tokens of several bytes"
+    if blueprint.parameters["total"] < 7e6 or blueprint.train.tokens < 5e8:
+        return "the scaling law is one of 70M parameters and 5B tokens, or more"
+    return ""
+
+
+def to_json(blueprint: AnyBlueprint, told: Rehearsal) -> dict[str, Any]:
+    """The rehearsal for programs: seconds, bytes, dollars."""
+    value = dataclasses.asdict(told)
+    del value["work"], value["cluster"]["device"]
+    if law_fails(blueprint):
+        value |= dict.fromkeys(
+            ("final_loss", "optimal_loss", "optimal_parameters", "optimal_tokens")
+        )
+    value["cluster"] |= {"name": told.cluster.name, "device": told.cluster.device.name}
+    value["layout"]["name"] = told.layout.name
+    value["memory"]["total"] = told.memory.total
+    value["step"] |= {"seconds": told.step.seconds, "mfu": told.step.mfu}
+    value["step"]["tokens_per_second"] = told.step.tokens_per_second
+    value["largest_micro_batch"] = _largest(told)
+    return value
+
+
+def rehearsal_table(blueprint: AnyBlueprint, told: Rehearsal) -> Any:
+    """The rehearsal as a table of labels and values, one section after another."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(style="dim", overflow="fold")
+    sections = (
+        _place_rows(blueprint, told),
+        _memory_rows(told),
+        _speed_rows(told),
+        _cost_rows(told),
+        _loss_rows(blueprint, told),
+    )
+    for index, section in enumerate(sections):
+        if index:
+            table.add_row()
+        for row in section:
+            table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _place_rows(blueprint: AnyBlueprint, told: Rehearsal) -> Rows:
+    device, layout = told.cluster.device, told.layout
+    nodes = f", {told.cluster.nodes} servers" if told.cluster.nodes > 1 else ""
+    passes = f"{layout.accumulation} passes a step" if layout.accumulation > 1 else "one pass"
+    again = "no" if layout.recompute == "none" else layout.recompute
+    size = format_count(blueprint.parameters["total"])
+    return [
+        ("model", blueprint.name, f"{size} parameters"),
+        ("on", told.cluster.name, f"{device.name}{nodes}"),
+        ("layout", layout.name, f"{passes}, {again} recomputation"),
+        ("micro-batch", str(layout.micro_batch), f"of at most {_largest(told)} windows a device"),
+        *(("  because", "", reason) for reason in told.reasons),
+    ]
+
+
+def _largest(told: Rehearsal) -> int:
+    return largest_micro_batch(told.work.workload, told.layout, told.cluster)
+
+
+def _memory_rows(told: Rehearsal) -> Rows:
+    memory = told.memory
+    of = f"of {format_bytes(told.cluster.device.memory_bytes)} on the fullest device"
+    parts = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
+    rows = [("memory", format_bytes(memory.total), of)]
+    return rows + [
+        (f"  {part}", format_bytes(value), "") for part in parts if (value := getattr(memory, part))
+    ]
+
+
+def _speed_rows(told: Rehearsal) -> Rows:
+    step = told.step
+    unit = "tokens" if told.work.workload.kind == "text" else "images"
+    parts = {
+        "products": step.products,
+        "attention": step.attention,
+        "memory traffic": step.traffic,
+        "communication": step.communication,
+        "pipeline bubble": step.bubble,
+        "optimizer": step.optimizer,
+        "launches": step.overhead,
+    }
+    shares = sorted(((v / step.seconds, name) for name, v in parts.items()), reverse=True)
+    shown = ", ".join(f"{name} {share:.0%}" for share, name in shares if share >= 0.005)
+    return [
+        ("step", format_duration(step.seconds), shown),
+        (
+            "speed",
+            format_count(step.tokens_per_second),
+            f"{unit}/s, {format_count(step.tokens_per_second / told.layout.devices)} a device",
+        ),
+        ("MFU", f"{step.mfu:.1%}", "of the dense bf16 rate"),
+    ]
+
+
+def _cost_rows(told: Rehearsal) -> Rows:
+    price = told.cluster.device.price
+    failures = f"{told.failures:.2g}" if told.failures >= 0.01 else "under 0.01"
+    energy = f"{told.kwh:,.0f}" if told.kwh >= 100 else f"{told.kwh:.3g}"
+    rows = [
+        (
+            "time",
+            format_duration(told.wall_seconds),
+            f"{told.work.steps:,} steps; {told.goodput:.1%} of it lasting progress",
+        ),
+        (
+            "checkpoint",
+            format_bytes(told.checkpoint_bytes),
+            f"written in {format_duration(told.checkpoint_seconds)}, "
+            f"best every {format_duration(told.checkpoint_every_seconds)}",
+        ),
+        ("failures", failures, "expected, at the rate of Llama 3's training"),
+        (
+            "energy",
+            f"{energy} kWh",
+            "at rated power, servers included",
+        ),
+    ]
+    if told.dollars is not None and price is not None:
+        each = f"at ${price.dollars_per_hour:g} a device and hour, as of {price.as_of}"
+        rows.append(("cost", f"${told.dollars:,.2f}", each))
+    return rows
+
+
+def _loss_rows(blueprint: AnyBlueprint, told: Rehearsal) -> Rows:
+    from maquette.simulation.loss import CHINCHILLA
+
+    if not isinstance(blueprint, Blueprint):
+        return []
+    if why := law_fails(blueprint):
+        return [("loss", "unknown", why)]
+    assert told.final_loss is not None
+    assert told.optimal_loss is not None
+    assert told.optimal_parameters is not None
+    assert told.optimal_tokens is not None
+    law = CHINCHILLA
+    formula = (
+        f"{law.irreducible} + {law.a} / N^{law.alpha} + {law.b} / D^{law.beta} nats a token of "
+        f"fresh text ({law.source})"
+    )
+    best = (
+        f"with {format_count(told.optimal_parameters)} parameters and "
+        f"{format_count(told.optimal_tokens)} tokens, for as many operations"
+    )
+    return [
+        ("loss", f"{told.final_loss:.3f}", formula),
+        ("at best", f"{told.optimal_loss:.3f}", best),
+    ]

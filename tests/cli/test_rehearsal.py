@@ -1,0 +1,91 @@
+"""`maquette plan --on`: a spec on a cluster that isn't here."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from maquette.cli import main
+
+_GPT = (
+    "--set=tokenizer={kind: bpe, vocabulary: 300}",
+    "--set=data.sources={stories: {kind: stories, stories: 200}}",
+    "--set=model.depth=8",
+    "--set=model.width=1024",
+    "--set=model.heads=16",
+    "--set=model.context=1024",
+    "--set=train.batch_size=256",
+)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAQUETTE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def test_a_plan_for_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    options = (*_GPT, "--set=train.steps=20000")
+    assert main(["plan", "llama", *options, "--on", "h100x64"]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "NVIDIA H100 SXM, 8 servers",
+        "micro-batch",
+        "activations",
+        "of the dense bf16 rate",
+        "at the rate of Llama 3's training",
+        "$2.95 a device and hour",
+        "1.8172 + 482.01 / N^0.3478 + 2085.43 / D^0.3658",
+        "for as many operations",
+    ):
+        assert words in shown
+
+
+def test_the_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "llama", *_GPT, "--set=train.steps=10", "--on", "a100x8", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    told, blueprint = content["rehearsal"], content["blueprint"]
+    assert told["cluster"] == {"name": "a100x8", "count": 8, "device": "NVIDIA A100 SXM 80 GB"}
+    layout = told["layout"]
+    devices = layout["data"] * layout["tensor"] * layout["pipeline"]
+    assert devices == 8
+    assert layout["data"] * layout["micro_batch"] * layout["accumulation"] == 256
+    assert layout["micro_batch"] <= told["largest_micro_batch"]
+    parts = sum(value for name, value in told["memory"].items() if name != "total")
+    assert told["memory"]["total"] == pytest.approx(parts)
+    assert told["seconds"] * told["step"]["tokens_per_second"] == pytest.approx(
+        blueprint["train"]["tokens"]
+    )
+    assert told["final_loss"] is None  # 2.6M tokens: no scaling law says anything of that
+
+
+def test_images_on_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--set=data.sources={shapes: {kind: shapes, images: 1000}}"]
+    assert main(["plan", "shapes", *small, "--on", "rtx4090"]) == 0
+    shown = capsys.readouterr().out
+    assert "images/s" in shown
+    assert "nats" not in shown
+
+
+@pytest.mark.parametrize(
+    ("on", "told"),
+    [
+        ("h10x8", "did you mean h100"),
+        ("h100x0", "write it like h100x64"),
+        ("abacus", "there are a100-40, a100, h100"),
+    ],
+)
+def test_unknown_hardware_is_told_before_anything_is_prepared(
+    on: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "llama", "--on", on]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert "preparing" not in error
+
+
+def test_a_model_that_fits_nowhere_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    huge = ("--set=model.depth=100", "--set=model.width=16384", "--set=model.heads=128")
+    assert main(["plan", "llama", *_GPT, *huge, "--on", "rtx4090x2"]) == 2
+    assert "don't fit on rtx4090x2" in capsys.readouterr().err
