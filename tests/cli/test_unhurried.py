@@ -106,9 +106,7 @@ def test_files_stay_as_they_are(tmp_path: Path) -> None:
     assert unhurried(text) is text
 
 
-@pytest.mark.parametrize(
-    "ends", ["pipe", pytest.param("terminal", marks=pytest.mark.slow)], indirect=True
-)
+@pytest.mark.slow  # a quick one is in tests/faults, with pipes
 def test_a_training_whose_messages_nobody_reads(
     ends: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
