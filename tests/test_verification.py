@@ -276,9 +276,12 @@ def test_a_training_that_proves_nothing_is_an_error(
 
         monkeypatch.setattr(build.Training, "events", fail)
     spec, data, blueprint = whole_blueprint(tmp_path)
+    spec = spec.model_copy(update={"track": "tensorboard"})
     short = shorten(blueprint, steps=4, device="cpu")
     with pytest.raises(error, match=words):
         verify(spec, data, short, store=Store(tmp_path / "runs"), kills=1)
+    assert list((tmp_path / "runs").glob("*/metrics.jsonl"))
+    assert not list((tmp_path / "runs").glob("*/tensorboard"))  # nobody is to see them
     with pytest.raises(UsageError, match="--kills 4"):
         verify(spec, data, short, store=Store(tmp_path / "runs"), kills=4)
 
