@@ -15,6 +15,7 @@ from maquette.export.timm import export_timm
 from maquette.models.convnext import ConvNeXt
 from maquette.shapes import ConvNeXtShape, Variant
 from maquette.training.pretrained import load_pretrained, read_weights
+from maquette.training.timm_config import read_config
 from tests.models import reference
 from tests.models.small_images import TINY, enliven, variant
 
@@ -70,6 +71,22 @@ def test_timm_loads_it(case: tuple[Variant, int, int], tmp_path: Path) -> None:
     weights = read_weights(tmp_path / "out" / "model.safetensors")
     assert load_pretrained(back, weights, source="out", layout="timm") == []
     assert torch.equal(back.eval()(images)[0], expected)
+
+
+def test_what_timm_writes_beside_its_own_models_is_read(tmp_path: Path) -> None:
+    timm = reference.timm()
+    theirs = timm.create_model("convnext_pico.d1_in1k", num_classes=3)
+    timm.models._hub.save_config_for_hf(
+        theirs, str(tmp_path / "config.json"), model_config={"label_names": NAMES}
+    )
+    found = read_config(tmp_path / "model.safetensors")
+    assert found is not None
+    found.check("pico", 3)
+    assert found.names == tuple(NAMES)
+    expected = timm.data.resolve_model_data_config(theirs)
+    assert (3, found.image_size, found.image_size) == expected["input_size"]
+    assert (found.mean, found.std) == (expected["mean"], expected["std"])
+    assert found.crop == expected["crop_pct"]
 
 
 def test_files_are_plain_and_readable_by_others(tmp_path: Path) -> None:
