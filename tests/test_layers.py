@@ -47,6 +47,7 @@ TIERS = {
     "worker": 5,
     "serving": 5,
     "verification": 5,
+    "search": 6,
     "api": 6,
     "": 6,  # maquette/__init__.py: the public names
     # What the terminal UI shares with the commands, then both.
@@ -71,6 +72,7 @@ WITHOUT_TORCH = (
     "reading",
     "preparation",
     "settling",
+    "search",
     "base",
     "spec",
     "blueprint",

@@ -17,6 +17,7 @@ from maquette.cli import (
     images,
     labels,
     runs,
+    search,
     serve,
     simulate,
     specs,
@@ -98,6 +99,7 @@ app.command("check", rich_help_panel=BEGIN)(specs.check)
 app.command("schema", rich_help_panel=BEGIN)(specs.schema)
 app.command("plan", rich_help_panel=BEGIN)(specs.plan)
 app.command("train", rich_help_panel=TRAIN)(train.train)
+app.command("search", rich_help_panel=TRAIN)(search.search)
 app.command("tui", rich_help_panel=RUNS)(tui.tui)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
 app.command("status", rich_help_panel=RUNS)(runs.status)
