@@ -1,6 +1,7 @@
 """Runs side by side, against values worked out by hand from what was written down of them."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,33 @@ def test_other_tokenizers_are_compared_by_bits_per_byte(store: Store) -> None:
     assert measured.measure.key == "bits_per_byte"
     assert values(measured.final) == [pytest.approx(3.0), pytest.approx(2.0)]
     assert any("tokenizers differ" in note for note in comparison.notes)
+
+
+def test_tokenizers_differ_by_what_is_said_of_them_too(store: Store) -> None:
+    runs = [
+        make_run(store, f"tokenizer: {{kind: bpe, vocabulary: {size}}}") for size in (512, 1024)
+    ]
+    for run in runs:
+        run.tokenizer_path.unlink()
+    assert compare(runs).measured[0].measure.key == "bits_per_byte"
+    for run in runs:
+        text = run.metrics_path.read_text()
+        run.metrics_path.write_text(
+            re.sub(r'"bits_per_byte": [0-9.]+', '"bits_per_byte": null', text)
+        )
+    comparison = compare(runs)
+    assert values(comparison.measured[0].final) == [3.0, 3.0]
+    assert comparison.notes == (
+        "the tokenizers differ, so a lower loss per token need not be better",
+    )
+
+
+def test_a_place_that_only_one_run_has_been_at_is_none(store: Store) -> None:
+    early, late = make_run(store, losses=(5, 4)), make_run(store, losses=(5, 4, 3), every=30)
+    rows = [json.loads(line) for line in late.metrics_path.read_text().splitlines()]
+    kept = [row for row in rows if row["event"] != "evaluated" or row["step"]]
+    late.metrics_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    assert compare([early, late]).measured[0].equal == ()
 
 
 def test_images_by_accuracy_and_loss(store: Store) -> None:

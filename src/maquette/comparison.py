@@ -278,9 +278,19 @@ def _measures(courses: Sequence[Course]) -> tuple[list[Measure], list[str]]:
     """By what runs of this task compare, and why."""
     if any(course.task == "image-classification" for course in courses):
         return [ACCURACY, IMAGE_LOSS], []
-    if len({course.tokenizer for course in courses if course.tokenizer is not None}) < 2:
+    if not _tokenizers_differ(courses):
         return [LOSS], []
-    return [BITS], ["the tokenizers differ, and so do tokens: bits per byte are compared"]
+    if any(course.validation["bits_per_byte"] for course in courses):
+        return [BITS], ["the tokenizers differ, and so do tokens: bits per byte are compared"]
+    return [LOSS], ["the tokenizers differ, so a lower loss per token need not be better"]
+
+
+def _tokenizers_differ(courses: Sequence[Course]) -> bool:
+    """By their files, and where there are none by what the specs say of them."""
+    keys = ("tokenizer.kind", "tokenizer.vocabulary", "vocabulary")
+    said = {tuple(course.spec.get(key) for key in keys) for course in courses if course.spec}
+    files = {course.tokenizer for course in courses if course.tokenizer is not None}
+    return len(said) > 1 or len(files) > 1
 
 
 def _cautions(courses: Sequence[Course], differences: dict[str, tuple[Any, ...]]) -> list[str]:
@@ -328,7 +338,8 @@ def _equal(lines: Sequence[Sequence[Point]], axis: Axis) -> Equal | None:
     if len(known) < 2 or len(known) < len(ends) or min(known) <= 0:
         return None
     at = min(known)
-    return Equal(axis, at, tuple(between(line, axis, at) for line in lines))
+    values = tuple(between(line, axis, at) for line in lines)
+    return Equal(axis, at, values) if sum(v is not None for v in values) > 1 else None
 
 
 def between(line: Sequence[Point], axis: Axis, at: float) -> Point | None:
