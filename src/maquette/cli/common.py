@@ -90,9 +90,14 @@ def find_runs(names: "Sequence[str]", runs_dir: Path | None) -> "tuple[list[Run]
 
 
 def refuse_imported(run: "Run") -> None:
-    """A run of others' weights was never trained here. Raises RunError."""
+    """A run of others' weights was never trained here, and a simulated one nowhere.
+
+    Raises RunError.
+    """
     from maquette.errors import RunError
 
+    if run.meta.kind == "simulation":
+        raise RunError(f"{run.id} is a simulation: there is no training of it to go on with")
     if run.meta.kind == "imported":
         raise RunError(
             f"{run.id} was imported: there is no training of it to go on with",

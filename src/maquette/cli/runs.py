@@ -195,7 +195,8 @@ def _status_cell(run: "Run", state: "State") -> Cell:
     damaged = ", damaged" if run.damage else ""
     imported = run.meta.kind == "imported" and state.status == "completed"
     status = "imported" if imported else state.status
-    return Cell(f"{status}{doing}{damaged}", "red" if damaged else COLOURS[state.status])
+    simulated = ", simulated" if run.meta.kind == "simulation" else ""
+    return Cell(f"{status}{doing}{simulated}{damaged}", "red" if damaged else COLOURS[state.status])
 
 
 def status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:

@@ -1,18 +1,23 @@
 """simulate: a training run that costs nothing, as a show."""
 
+import enum
+import itertools
 import random
 import shutil
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maquette.cli import common
+from maquette.cli.common import Overrides, RunsDir
 from maquette.errors import UsageError
 
 if TYPE_CHECKING:
+    from maquette.runs.store import Run
     from maquette.simulation.story import Module, Story
 
 _PLAIN = str.maketrans({"━": "=", "─": "-", "°": " "})  # for terminals that know ASCII only
@@ -24,7 +29,22 @@ Modules = Annotated[
 ]
 
 
+class How(enum.StrEnum):
+    """What is written of a simulated run."""
+
+    finished = "finished"
+    live = "live"
+
+
 def simulate(
+    spec: Annotated[
+        str | None, typer.Argument(metavar="[SPEC]", help="Rehearse this one; it needs --on.")
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="CLUSTER", help="Where SPEC is rehearsed, like h100x64."),
+    ] = None,
+    overrides: Overrides = None,
     modules: Modules = None,
     list_modules: Annotated[
         bool, typer.Option("--list-modules", help="Name the modules, and end.")
@@ -49,8 +69,16 @@ def simulate(
     inhibit: Annotated[
         bool, typer.Option("--inhibit", help="Keep the machine and its screen awake.")
     ] = False,
+    run: Annotated[
+        How | None,
+        typer.Option("--run", help="Write a run instead: finished at once, or as it goes on."),
+    ] = None,
+    runs_dir: RunsDir = None,
 ) -> None:
-    """Show a large training that isn't one: made-up models, figures that agree. Ctrl-C ends it."""
+    """Show a large training that isn't one: made-up models, figures that agree. Ctrl-C ends it.
+
+    With a SPEC and --on it is that model's training, rehearsed.
+    """
     from maquette.simulation.story import MODULES
 
     if list_modules:
@@ -59,16 +87,74 @@ def simulate(
         return
     if speed_factor <= 0:
         raise UsageError(f"--speed-factor {speed_factor:g}: more than 0", hint="1 is as meant")
-    chosen = _chosen(modules)
+    if spec is None:
+        if on is not None or overrides:
+            raise UsageError("--on and --set are of a SPEC", hint="name one: a file or a preset")
+        stories = _stories(_chosen(modules), seed)
+    else:
+        stories = iter([_rehearsed(spec, on, overrides or [], runs_dir, seed or 0)])
+    if run is not None:
+        count = exit_after_modules or 1
+        _write_runs(itertools.islice(stories, count), run, speed_factor, runs_dir)
+        return
     clock = _Clock(speed_factor, instant_print_lines, _seconds(exit_after_time))
     with _awake(inhibit):
         try:
-            for number, story in enumerate(_stories(chosen, seed), 1):
+            for number, story in enumerate(stories, 1):
                 if not _play(story, clock) or number == exit_after_modules:
                     return
         except KeyboardInterrupt:
             _write("\n" if sys.stdout.isatty() else "")
             common.say("Saving work to disk...")
+
+
+def _rehearsed(
+    spec: str, on: str | None, overrides: list[str], runs_dir: Path | None, seed: int
+) -> "Story":
+    """A spec's training on a cluster. Raises SpecError, DataError, UsageError."""
+    from maquette.cli.data import preparing
+    from maquette.cli.rehearsal import law_fails, work_of
+    from maquette.settling import plan_spec
+    from maquette.simulation.hardware import parse_cluster
+    from maquette.simulation.rehearsal import rehearse
+    from maquette.simulation.story import retell
+
+    if on is None:
+        raise UsageError("a SPEC is rehearsed on a cluster", hint="add --on h100x64, or another")
+    cluster = parse_cluster(on)
+    written = common.load_spec(spec, overrides, runs_dir)
+    with preparing() as progress:
+        blueprint = plan_spec(written, progress=progress).blueprint
+    told, plan = rehearse(work_of(blueprint), cluster), blueprint.train
+    return retell(
+        told,
+        name=blueprint.name,
+        shape=blueprint.shape,
+        epochs=plan.epochs,
+        learning_rate=plan.optimizer.learning_rate,
+        warmup_steps=plan.schedule.warmup_steps,
+        final_loss=None if law_fails(blueprint) else told.final_loss,
+        seed=seed,
+    )
+
+
+def _write_runs(stories: "Iterator[Story]", how: How, speed: float, runs_dir: Path | None) -> None:
+    """Write a run directory for each story, and print its id."""
+    from maquette.cli.simulated import finished_run, live_run
+
+    store = common.open_store(runs_dir)
+    command = ["maquette", *sys.argv[1:]]
+    for story in stories:
+        if how is How.finished:
+            print(finished_run(story, store, command).id)
+            continue
+        if live_run(story, store, command, speed=speed, begun=_begun).status == "stopped":
+            raise typer.Exit(130)
+
+
+def _begun(run: "Run") -> None:
+    print(run.id, flush=True)
+    common.say(f"`maquette watch {run.name}` shows it; Ctrl-C ends it")
 
 
 class _Clock:
