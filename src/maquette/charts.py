@@ -100,7 +100,8 @@ def _legend(page: Image.Image, comparison: Comparison) -> None:
         draw.text((MARGIN + 32, y - 4), name, INK, font(15))
         state = course.state
         facts = f"{state.status}, step {state.step:,} of {state.steps:,}"
-        draw.text((MARGIN + _WIDTH, y - 3), course.problem or facts, FAINT, font(13), anchor="ra")
+        said = fitting(course.problem or facts, _WIDTH // 2 - 50, 13)
+        draw.text((MARGIN + _WIDTH, y - 3), said, FAINT, font(13), anchor="ra")
 
 
 def _plot(
