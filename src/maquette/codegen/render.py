@@ -8,6 +8,7 @@ nothing: each value may stand only where a literal does.
 import ast
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -99,6 +100,7 @@ def prose(template: str, values: Mapping[str, Any]) -> str:
     return _environment().get_template(f"{template}.j2").render(values)
 
 
+@cache
 def _environment(*, empty: bool = False) -> Environment:
     environment = Environment(
         loader=PackageLoader("maquette.codegen"),

@@ -12,7 +12,7 @@ from maquette.codegen.description import (
     optimizer_values,
 )
 from maquette.facts import bytes_per_word
-from maquette.spec.schema import HubSource, Source, Spec, WikiTextSource
+from maquette.spec.schema import DialoguesSource, HubSource, Source, Spec, WikiTextSource
 
 # Kind of source -> the module and class that reads it, and whether it chooses documents by a seed.
 READERS = {
@@ -40,16 +40,16 @@ CODE = (
             "data.text.reading",
         ),
     ),
-    CodeFile(
-        "stories.py",
-        (
-            "data.text.stories",
-            "data.text.stories_animals",
-            "data.text.stories_home",
-            "data.text.stories_outdoors",
-            "data.text.stories_sums",
-            "data.text.stories_words",
-        ),
+)
+STORIES = CodeFile(
+    "stories.py",
+    (
+        "data.text.stories",
+        "data.text.stories_animals",
+        "data.text.stories_home",
+        "data.text.stories_outdoors",
+        "data.text.stories_sums",
+        "data.text.stories_words",
     ),
 )
 NOTES = CodeFile("notes.py", ("data.text.notes", "data.text.cleaning"))
@@ -73,7 +73,8 @@ def text_project(
     """
     kinds = {source.kind for source in spec.data.sources.values()}
     further = {"notes": NOTES, "dialogues": DIALOGUES, "wikitext": WIKITEXT}
-    code = (*CODE, *(file for kind, file in further.items() if kind in kinds), *REST)
+    first = CODE if kinds == {"dialogues"} else (*CODE, STORIES)
+    code = (*first, *(file for kind, file in further.items() if kind in kinds), *REST)
     shape = blueprint.shape
     return Description(
         folder="text",
@@ -122,7 +123,11 @@ def _data_values(spec: Spec) -> dict[str, Any]:
         "sources": [_source(name, source) for name, source in sources.items()],
         "imports": sorted({READERS[kind][:2] for kind in kinds}),
         "source_kinds": ", ".join(kinds),
-        "text_is_here": kinds == ["stories"],
+        "text_is_here": all(
+            source.kind == "stories" or (isinstance(source, DialoguesSource) and not source.path)
+            for source in sources.values()
+        ),
+        "dialogues_only": kinds == ["dialogues"],
         "needs_text": bool({"wikitext", "hub"} & {*kinds}),
     }
 
