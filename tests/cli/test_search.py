@@ -1,20 +1,23 @@
 """maquette search: trials are runs; what fails or is interrupted is told, and goes on."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from maquette.build import Training
 from maquette.cli import main
-from maquette.errors import RunError
-from maquette.events import StepDone
+from maquette.errors import RunError, TrainingError
+from maquette.events import Evaluated, Event, StepDone
 from maquette.reading import run_spec
 from maquette.runs.label import read_label
 from maquette.runs.store import Run, Store
@@ -143,6 +146,30 @@ def test_a_trial_that_fails_stops_nothing(
     assert "failed: the worker did not start: made up" in shown.err
 
 
+def test_a_loss_that_is_not_finite_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    events = Training.events
+
+    def burst(self: Training, *arguments: Any, **named: Any) -> Iterator[Event]:
+        for event in events(self, *arguments, **named):
+            yield event
+            if self.blueprint.name == "tiny-t2" and event.step == 3:
+                raise TrainingError("after step 3: the loss is not finite")
+
+    def start(run: Run, *_: str) -> None:
+        with contextlib.suppress(TrainingError):
+            list(work(run))
+
+    monkeypatch.setattr(Training, "events", burst)
+    monkeypatch.setattr(carry, "start_worker", start)
+    assert main([*COMMAND, "--no-confirm", "--json"]) == 0
+    trials = json.loads(capsys.readouterr().out)["trials"]
+    assert [trial["status"] for trial in trials] == ["done", "failed", "done"]
+    assert trials[1]["cause"] == "after step 3: the loss is not finite"
+    assert store.find(trials[1]["run"]).state().status == "failed"
+
+
 def test_the_spec_itself_must_not_fail(
     store: Store, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
@@ -210,6 +237,19 @@ def test_hopeless_trials_are_stopped(store: Store, monkeypatch: pytest.MonkeyPat
     assert not carrier._hopeless(trial, ((5, 1.95), (25, 1.4)))
     default = Trial(0, 0, "", {}, status="running", steps=50)
     assert not carrier._hopeless(default, ((25, 9.0),))
+    worse = SimpleNamespace(
+        state=lambda: SimpleNamespace(status="running", validation_loss=1.6),
+        events=lambda: iter([(0.0, Evaluated(25, "validation", 1.0, bits_per_byte=1.6))]),
+    )
+    asked: list[object] = []
+
+    def ask(run: object) -> SimpleNamespace:
+        asked.append(run)
+        return SimpleNamespace(wait=lambda: SimpleNamespace(status="stopped"))
+
+    monkeypatch.setattr(carry, "ask_to_stop", ask)
+    assert carrier._watch(trial, cast(Run, worse))
+    assert asked == [worse]
     del search.trials[0]
     assert not carrier._hopeless(trial, ((25, 9.0),))  # two others are no majority
 

@@ -170,6 +170,7 @@ def _figures(found: "Search", best: "Trial | None", verdict: list[str]) -> dict[
             {
                 **dataclasses.asdict(trial),
                 "number": trial.number + 1,
+                "candidate": trial.candidate + 1,
                 "front": trial.number in front,
             }
             for trial in found.trials

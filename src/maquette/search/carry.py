@@ -18,7 +18,7 @@ from maquette.runs.recorder import failure_of
 from maquette.runs.state import ACTIVE
 from maquette.runs.store import Run, Store
 from maquette.search import space
-from maquette.search.record import ENDED, Search, Trial
+from maquette.search.record import ENDED, Search, Status, Trial
 from maquette.search.report import told
 from maquette.search.specs import short_spec
 from maquette.search.speed import relative_seconds, same_work, step_seconds
@@ -117,8 +117,9 @@ class _Carrier:
             except (MaquetteError, RuntimeError, MemoryError, OSError) as error:
                 if isinstance(error, UsageError) and trial.number == 0:
                     raise
-                failure = failure_of(error)
-                trial = dataclasses.replace(trial, status="failed", cause=failure.message)
+                known = self.search.trials[trial.number]  # its run, if it has got that far
+                cause = failure_of(error).message
+                trial = dataclasses.replace(known, status="failed", cause=cause)
         self.search.put(trial)
         self.say(f"  {told(trial, self.search)}")
         if trial.number == 0 and trial.status == "failed":
@@ -206,31 +207,34 @@ class _Carrier:
     def _trained(self, trial: Trial) -> Trial:
         """With its run's score, once that has ended."""
         trial, run = self._run_of(trial)
+        early = False
         try:
-            while (state := run.state()).status in ACTIVE:
-                points = curve(run, self.search)
-                if self._hopeless(trial, points):
-                    trial = self.search.put(dataclasses.replace(trial, status="early"))
-                    with contextlib.suppress(RunError):  # it has just ended by itself
-                        ask_to_stop(run).wait()
-                time.sleep(_LOOK_SECONDS)
+            early = self._watch(trial, run)
         except KeyboardInterrupt:
             with contextlib.suppress(RunError):
                 ask_to_stop(run).wait()
             raise
-        points = curve(run, self.search)
-        trial = dataclasses.replace(trial, curve=points, score=_best(points, self.search))
-        if trial.status == "early":
-            return trial
-        if state.status == "completed":
-            return dataclasses.replace(trial, status="done")
-        if state.status == "failed":
-            cause = state.error.message if state.error else "it failed"
-            return dataclasses.replace(trial, status="failed", cause=cause, score=None)
-        if state.status == "stopped":
-            cause = f"somebody stopped it: `maquette resume {run.name}`"
-            return dataclasses.replace(trial, status="failed", cause=cause, score=None)
-        return self._lost(trial, run)
+        points, state = curve(run, self.search), run.state()
+        if early or state.status == "completed":
+            score = _best(points, self.search)
+            status: Status = "early" if early else "done"
+            return dataclasses.replace(trial, status=status, curve=points, score=score)
+        if state.status == "lost":
+            return self._lost(trial, run)
+        cause = state.error.message if state.error else f"it was {state.status}"
+        return dataclasses.replace(trial, status="failed", curve=points, cause=cause)
+
+    def _watch(self, trial: Trial, run: Run) -> bool:
+        """Wait for the end of a run; whether that was made to come early."""
+        seen = None
+        while (state := run.state()).status in ACTIVE:
+            if state.validation_loss != seen:
+                seen = state.validation_loss
+                if self._hopeless(trial, curve(run, self.search)):
+                    with contextlib.suppress(RunError):  # it has just ended by itself
+                        return ask_to_stop(run).wait().status == "stopped"
+            time.sleep(_LOOK_SECONDS)
+        return False
 
     def _lost(self, trial: Trial, run: Run) -> Trial:
         """A worker that is gone without a word has another try, and no more."""
@@ -239,7 +243,7 @@ class _Carrier:
             self.say(f"  its worker is gone: {why_lost(state)}; once more")
             start_worker(run, "--checkpoint", "latest")
             return self._trained(trial)
-        return dataclasses.replace(trial, status="failed", cause=why_lost(state), score=None)
+        return dataclasses.replace(trial, status="failed", cause=why_lost(state))
 
     def _run_of(self, trial: Trial) -> tuple[Trial, Run]:
         """The trial's run, with a worker on it: a new one, or that of an interrupted search."""
@@ -271,7 +275,7 @@ class _Carrier:
 
         The median rule (Golovin et al. 2017, Google Vizier). Never the spec itself.
         """
-        if trial.status == "early" or trial.is_default or trial.confirms or not points:
+        if trial.is_default or trial.confirms or not points:
             return False
         share = points[-1][0] / (trial.steps or 1)
         others = [
