@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all bench clean
+.PHONY: demo test test-all bench examples clean
 
 # timm and torchvision, which models are compared with, are apart from the rest: torchvision breaks
 # what finds it beside a CPU build of torch (tests/models/reference.py).
@@ -30,6 +30,9 @@ test-all: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+
+examples: .venv/ready
+	$(BIN)/python examples/make.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache

@@ -32,7 +32,7 @@ def read_file(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise CheckpointError(f"{file}: no such file", hint="weights are written by a training") from None
+        raise CheckpointError(f"{file}: no such file", hint="a training writes weights") from None
     except Exception as error:  # pickle, zipfile and torch have errors of their own
         raise CheckpointError(f"{file} can't be read: {error}") from None
     return content

@@ -1,0 +1,70 @@
+"""The projects in examples/ are what the presets give today."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.presets import LANGUAGE
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def load_make() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_examples", EXAMPLES / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+MADE = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+
+
+def test_every_preset_for_text_has_one() -> None:
+    assert set(LANGUAGE) <= set(MADE)
+
+
+@pytest.mark.parametrize("preset", MADE)
+def test_it_is_not_stale(preset: str) -> None:
+    expected = load_make().example_files(preset)
+    folder = EXAMPLES / preset
+    found = {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert sorted(found) == sorted(expected)
+    stale = [name for name, content in expected.items() if found[name] != content]
+    assert not stale, f"`make examples` makes {', '.join(stale)} anew"
+
+
+def test_all_are_formatted_and_sound() -> None:
+    pytest.importorskip("ruff")
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", str(EXAMPLES)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", MADE)
+def test_its_types_are_sound(preset: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    pytest.importorskip("mypy")
+    cache = tmp_path_factory.getbasetemp().parent / "mypy-of-examples"
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(cache), "."],
+        cwd=EXAMPLES / preset,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
