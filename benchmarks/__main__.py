@@ -8,6 +8,7 @@ from benchmarks import (
     plan_accuracy,
     runs,
     serving,
+    simulate,
     startup,
     time_to_loss,
     training,
