@@ -26,6 +26,7 @@ for benchmark in (
     serving,
     runs,
     plan_accuracy,
+    simulate,
     forecast,
 ):
     benchmark.main([])
