@@ -12,12 +12,14 @@ from benchmarks import (
     startup,
     time_to_loss,
     training,
+    tui,
     watch,
 )
 
 for benchmark in (
     startup,
     watch,
+    tui,
     training,
     images,
     decoding,

@@ -17,6 +17,8 @@ class Outcome:
     command: tuple[str, ...]
     done: bool
     said: str
+    printed: str = ""
+    """What it wrote to stdout."""
 
 
 def run_command(arguments: Sequence[str]) -> Outcome:
@@ -33,4 +35,5 @@ def run_command(arguments: Sequence[str]) -> Outcome:
         return Outcome(tuple(arguments), False, str(error))
     text = process.stderr or process.stdout
     said = text.decode("utf-8", "replace").strip()
-    return Outcome(tuple(arguments), process.returncode == 0, said)
+    printed = process.stdout.decode("utf-8", "replace").strip()
+    return Outcome(tuple(arguments), process.returncode == 0, said, printed)

@@ -216,26 +216,38 @@ class Page(Screen[None]):
 
     def action_eject(self) -> None:
         """Write a run as a project of its own, into a folder that is asked for."""
-        self._ask_for_place("eject", "Where shall the project of {} be written?", "{}-project")
+        self._ask_and_act(
+            "eject",
+            "-o",
+            "Where shall the project of {} be written?",
+            "{}-project",
+            f"a folder that isn't there yet; from {Path.cwd()}",
+        )
 
     def action_export(self) -> None:
-        """Write a run's model in another format, into a folder that is asked for."""
-        self._ask_for_place("export", "Where shall the model of {} be written?", "{}-export")
+        """Write a run's model in another format, that is asked for."""
+        self._ask_and_act(
+            "export",
+            "--to",
+            "Who is to load the model of {}?",
+            "timm",
+            f"what `maquette export --to` takes; the folder is made in {Path.cwd()}",
+        )
 
-    def _ask_for_place(self, verb: str, question: str, place: str) -> None:
+    def _ask_and_act(self, verb: str, option: str, question: str, value: str, hint: str) -> None:
         if (run := self.one()) is None:
             return
 
         def write(answer: str | None) -> None:
             if answer is not None:
-                self.act(verb, str(run.path), "-o", str(Path(answer.strip()).expanduser()))
+                self.act(verb, str(run.path), option, answer.strip())
 
         self.app.push_screen(
             Ask(
                 question.format(run.id),
-                value=place.format(run.id),
-                hint=f"a folder that isn't there yet, under {Path.cwd()}",
-                check=lambda text: None if text.strip() else "a folder needs a name",
+                value=value.format(run.id),
+                hint=hint,
+                check=lambda text: None if text.strip() else "an answer, or Esc",
             ),
             write,
         )

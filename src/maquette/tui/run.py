@@ -77,6 +77,7 @@ class RunScreen(Page):
             for i, pane in enumerate(PANES, 1)
         ),
         *KEYS,
+        Binding("n", "new", "New", show=False, tooltip="Begin a new run from this one's spec"),
         Binding("v", "quantity", "View", tooltip="Show another quantity large"),
         Binding("l", "log", "Log", tooltip="Values evenly, or by their logarithm"),
         Binding("L", "log_across", "Log across", show=False, tooltip="The same for the steps"),
@@ -334,6 +335,16 @@ class RunScreen(Page):
         if self._seen is not None:
             self._pane.take(self._seen)
         self.refresh_bindings()
+
+    def action_new(self) -> None:
+        """Begin a new run from this one's spec."""
+        from maquette.tui.begin import draft_of_run
+        from maquette.tui.new import NewScreen
+
+        try:
+            self.app.push_screen(NewScreen(draft_of_run(self.run)))
+        except RunError as error:
+            self.tell(str(error), wrong=True)
 
     def action_back(self) -> None:
         """Leave the search, else the screen."""

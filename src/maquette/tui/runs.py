@@ -7,13 +7,14 @@ from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Input, Static
 
 from maquette.runs.store import Run
 from maquette.tui import figures
 from maquette.tui.figures import Row
 from maquette.tui.page import KEYS, Page
+from maquette.tui.plot import Curve, Plot
 from maquette.tui.table import BY_KEY, COLUMNS, Heading, RunsTable
 
 _WELCOME = """\
@@ -43,6 +44,7 @@ class RunsScreen(Page):
         Binding("space", "mark", "Mark", tooltip="Mark it: keys act on all that are marked"),
         *KEYS,
         Binding("c", "compare", "Compare", tooltip="Lay the marked runs side by side"),
+        Binding("n", "new", "New", tooltip="Begin a new run, from a preset or a spec"),
         Binding("o", "sort(1)", "Sort", tooltip="Sort by the next column"),
         Binding("O", "turn", "Turn", show=False, tooltip="Turn the order round"),
         Binding("g", "group", "Group", tooltip="Group by state"),
@@ -62,6 +64,9 @@ class RunsScreen(Page):
         """The filter, hidden at first, the table, and what is said where there are no runs."""
         yield Input(placeholder="text in a run's name, state or device", id="filter")
         yield RunsTable(id="runs")
+        with Horizontal(id="preview"):
+            yield Static(id="preview-facts")
+            yield Plot(id="preview-plot")
         with VerticalScroll(id="welcome"):
             yield Static(id="welcome-text")
 
@@ -85,6 +90,7 @@ class RunsScreen(Page):
         table.marked = self._marked
         table.sorted_by, table.reverse = self._sort, self._turned
         table.fill(self._lines(rows), now=time.time())
+        self._preview()
         empty = not rows
         table.display = not empty
         self.query_one("#welcome").display = empty
@@ -158,6 +164,51 @@ class RunsScreen(Page):
     @on(RunsTable.Moved)
     def _moved(self) -> None:
         self.refresh_bindings()
+        self._preview()
+
+    def on_resize(self) -> None:
+        """Look at the chosen run where the table leaves room for it."""
+        super().on_resize()
+        self._preview()
+
+    def _preview(self) -> None:
+        """The chosen run at a glance."""
+        row = self.query_one(RunsTable).row
+        preview = self.query_one("#preview")
+        preview.display = row is not None and self.size.height >= 28 and self.size.width >= 80
+        if row is None or not preview.display:
+            return
+        self.query_one("#preview-facts", Static).update(self._facts(row))
+        # The places that the course was read at are about evenly spaced.
+        course = row.get("curve") or []
+        stride = row["step"] / max(1, len(course) - 1)
+        points = [(i * stride, loss) for i, loss in enumerate(course) if loss is not None]
+        plot = self.query_one("#preview-plot", Plot)
+        plot.show("loss", [Curve("", points)] if points else [], log=True, empty="no steps yet")
+
+    def _facts(self, row: Row) -> Text:
+        colours = self.app.theme_variables
+        text = Text(overflow="fold")
+        text.append(f"{figures.one_line(row['name'] or row['id'])}\n", "bold")
+        if row["name"]:
+            text.append(f"{figures.one_line(row['id'])}\n", colours["muted"])
+        text.append(f"{figures.one_line(figures.status_of(row))}\n\n", _tone(row, colours))
+        ahead = figures.left(row, time.time())
+        pairs = [
+            ("step", f"{row['step']:,} of {row['steps']:,}" if row["steps"] else ""),
+            ("loss", figures.loss(row["train_loss"])),
+            ("validation", figures.loss(row["validation_loss"])),
+            ("accuracy", "" if row["accuracy"] is None else f"{row['accuracy']:.2%}"),
+            ("speed", figures.speed(row)),
+            ("left", ahead),
+            ("on", figures.one_line(row["device"])),
+        ]
+        for name, value in pairs:
+            if value:
+                text.append(f"{name:<12}", colours["muted"]).append(f"{value}\n")
+        if row["error"]:
+            text.append(f"✗ {figures.one_line(row['error'])}", colours["error"])
+        return text
 
     @on(RunsTable.SortAsked)
     def _sort_by(self, event: RunsTable.SortAsked) -> None:
@@ -207,6 +258,18 @@ class RunsScreen(Page):
         else:
             self.app.push_screen(CompareScreen(runs))
 
+    def action_new(self) -> None:
+        """Begin a new run, from a preset or a spec."""
+        from maquette.tui.begin import Begin
+        from maquette.tui.draft import Draft
+        from maquette.tui.new import NewScreen
+
+        def begin(draft: Draft | None) -> None:
+            if draft is not None:
+                self.app.push_screen(NewScreen(draft))
+
+        self.app.push_screen(Begin(), begin)
+
     def action_filter(self) -> None:
         """Type what the runs shown have in common."""
         line = self.query_one("#filter", Input)
@@ -232,6 +295,12 @@ class RunsScreen(Page):
         self._marked = frozenset()
         self.query_one(RunsTable).focus()
         self.looked()
+
+
+def _tone(row: Row, colours: dict[str, str]) -> str:
+    tones = {"running": "success", "queued": "warning", "stopped": "warning"}
+    tones |= {"failed": "error", "lost": "error"}
+    return colours[tones.get(row["status"], "foreground")]
 
 
 def _short(path: str) -> str:
