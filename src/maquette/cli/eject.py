@@ -33,7 +33,7 @@ def eject(
     from maquette.spec.load import preset_names
 
     store = common.open_store(runs_dir)
-    if Path(name).is_file() or name in preset_names():
+    if Path(name).is_file() or name in preset_names() or name.endswith((".yaml", ".yml")):
         with preparing() as progress:
             eject_spec(name, folder, store, force=force, progress=progress)
     else:
