@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import string
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from maquette.tui.play_text import SETTINGS, TextScreen
 from tests.tui.pilots import hides, screen, shows, until, widths
 from tests.tui.pilots import play as start
 from tests.tui.scenes import make_run
-
-PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " äß€🙂"
+from tests.tui.typing import PRINTABLE, typed
 
 
 @pytest.fixture
@@ -45,16 +43,6 @@ async def send(pilot: Pilot[None], text: str) -> None:
     prompt.text = text
     prompt.focus()
     await pilot.press("enter")
-
-
-async def typed(pilot: Pilot[None], text: str) -> None:
-    """Type as a terminal sends it: one key for each character."""
-    from textual import events
-
-    for character in text:
-        key = events.Key(character if character.isalnum() else f"key {ord(character)}", character)
-        pilot.app.post_message(key)
-    await pilot.pause()
 
 
 async def chat(page: PlayPage, pilot: Pilot[None]) -> None:
