@@ -2,7 +2,8 @@
 
 published_runs.json holds the rows, each with its source. Every third one fits the constants in
 simulation/data/efficiency.json (`--fit` prints them); the others judge. A family of devices with
-one row alone is fitted to it and isn't judged.
+one row alone is fitted to it and isn't judged. `--unseen` judges each publication by constants that
+all the others fit.
 """
 
 import argparse
@@ -71,11 +72,18 @@ def main(arguments: list[str] | None = None) -> None:
     """Print predicted against published for every row, and the errors of those that judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fit", action="store_true", help="print constants fitted anew")
-    runs = read_runs()
-    if parser.parse_args(arguments).fit:
+    parser.add_argument(
+        "--unseen", action="store_true", help="judge each source by constants fitted without it"
+    )
+    runs, chosen = read_runs(), parser.parse_args(arguments)
+    console = Console(width=150)
+    if chosen.fit:
         print(json.dumps(fit([run for run in runs if run.fitted]), indent=2))
         return
-    console = Console(width=150)
+    if chosen.unseen:
+        for line in _unseen(runs):
+            console.print(line)
+        return
     console.print(_table(runs))
     for line in _summary(runs):
         console.print(line)
@@ -152,6 +160,39 @@ def _summary(runs: list[Run]) -> list[str]:
             f"{within} of {len(memory)} within 15%, worst {max(memory):.1%}"
         )
     return lines
+
+
+def _unseen(runs: list[Run]) -> list[str]:
+    """The harder question: publications of which the constants know nothing at all."""
+    lines, everything = [], []
+    for source in sorted({run.row["source"] for run in runs}):
+        rest = [run for run in runs if run.row["source"] != source]
+        some = [run for run in runs if run.row["source"] == source and _known(run, rest)]
+        if not some:
+            continue
+        found = fit(rest)
+        values = {(group, key): v for group, part in found.items() for key, v in part.items()}
+        fixed = dataclasses.replace(constants(), **found["constants"])
+        errors = [abs(error_of(run, _step(run, values, fixed))) for run in some]
+        everything += errors
+        lines.append(_line(source, errors))
+    lines.append(_line("all", everything))
+    return lines
+
+
+def _line(name: str, errors: list[float]) -> str:
+    middle, over = statistics.median(errors), sum(error > 0.4 for error in errors)
+    return (
+        f"{name:<20} {len(errors):>3} rows: median {middle:.1%}, worst {max(errors):.1%}, "
+        f"over 40%: {over}"
+    )
+
+
+def _known(run: Run, rest: list[Run]) -> bool:
+    """Whether its family of devices, and fp8 on it, are in the other rows."""
+    family = run.cluster.device.family
+    others = [other for other in rest if other.cluster.device.family == family]
+    return any(other.layout.fp8 or not run.layout.fp8 for other in others)
 
 
 def _memory_error(run: Run) -> float:

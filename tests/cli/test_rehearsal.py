@@ -32,7 +32,8 @@ def test_a_plan_for_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (
         "NVIDIA H100 SXM, 8 servers",
         "micro-batch",
-        "activations",
+        "half recomputed",
+        "  or ",
         "of the dense bf16 rate",
         "at the rate of Llama 3's training",
         "$2.95 a device and hour",
@@ -57,6 +58,9 @@ def test_the_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["seconds"] * told["step"]["tokens_per_second"] == pytest.approx(
         blueprint["train"]["tokens"]
     )
+    kinds = [row["layout"] for row in told["alternatives"]]
+    assert "FSDP 8" in kinds or layout["name"] == "FSDP 8"
+    assert len(kinds) == len(set(kinds)) == 7  # DDP or FSDP, TP or not, PP or not, less this
     assert told["final_loss"] is None  # 2.6M tokens: no scaling law says anything of that
 
 

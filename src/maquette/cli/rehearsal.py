@@ -5,11 +5,20 @@ from typing import Any
 
 from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.quantities import format_bytes, format_count, format_duration
+from maquette.simulation.cluster import Layout, memory_of
 from maquette.simulation.hardware import Cluster
-from maquette.simulation.rehearsal import Rehearsal, Work, largest_micro_batch, rehearse
+from maquette.simulation.rehearsal import (
+    RECOMPUTE,
+    Alternative,
+    Rehearsal,
+    Work,
+    largest_micro_batch,
+    rehearse,
+)
 from maquette.simulation.workload import convnext_workload, gpt_workload
 
 Rows = list[tuple[str, str, str]]
+_SHOWN = 4  # layouts of other kinds
 
 
 def show_rehearsal(blueprint: AnyBlueprint, cluster: Cluster, *, as_json: bool) -> None:
@@ -60,6 +69,8 @@ def to_json(blueprint: AnyBlueprint, told: Rehearsal) -> dict[str, Any]:
     value["memory"]["total"] = told.memory.total
     value["step"] |= {"seconds": told.step.seconds, "mfu": told.step.mfu}
     value["step"]["tokens_per_second"] = told.step.tokens_per_second
+    for row in value["alternatives"]:
+        row["layout"] = Layout(**row["layout"]).name
     value["largest_micro_batch"] = _largest(told)
     return value
 
@@ -100,7 +111,19 @@ def _place_rows(blueprint: AnyBlueprint, told: Rehearsal) -> Rows:
         ("layout", layout.name, f"{passes}, {again} recomputation"),
         ("micro-batch", str(layout.micro_batch), f"of at most {_largest(told)} windows a device"),
         *(("  because", "", reason) for reason in told.reasons),
+        *(("  or", *_alternative(told, other)) for other in told.alternatives[:_SHOWN]),
     ]
+
+
+def _alternative(told: Rehearsal, other: Alternative) -> tuple[str, str]:
+    size = format_bytes(other.memory_bytes)
+    if not other.tokens_per_second:
+        return other.layout.name, f"doesn't fit: {size} at least"
+    change = other.tokens_per_second / told.step.tokens_per_second - 1
+    speed = "as fast" if abs(change) < 0.005 else f"{abs(change):.0%} "
+    if abs(change) >= 0.005:
+        speed += "slower" if change < 0 else "faster, and less simple"
+    return other.layout.name, f"{speed}, {size}"
 
 
 def _largest(told: Rehearsal) -> int:
@@ -111,10 +134,28 @@ def _memory_rows(told: Rehearsal) -> Rows:
     memory = told.memory
     of = f"of {format_bytes(told.cluster.device.memory_bytes)} on the fullest device"
     parts = ("weights", "gradients", "optimizer", "activations", "logits", "buffers")
-    rows = [("memory", format_bytes(memory.total), of)]
-    return rows + [
-        (f"  {part}", format_bytes(value), "") for part in parts if (value := getattr(memory, part))
+    notes = {"activations": _recomputed(told)}
+    return [
+        ("memory", format_bytes(memory.total), of),
+        *(
+            (f"  {part}", format_bytes(value), notes.get(part, ""))
+            for part in parts
+            if (value := getattr(memory, part))
+        ),
     ]
+
+
+def _recomputed(told: Rehearsal) -> str:
+    """What activations would take with the other ways to recompute them."""
+    if told.work.workload.kind == "images":
+        return ""
+    words = {"none": "all kept", "selective": "half recomputed", "full": "all recomputed"}
+    sizes = {
+        way: memory_of(told.work.workload, dataclasses.replace(told.layout, recompute=way))
+        for way in RECOMPUTE
+        if way != told.layout.recompute
+    }
+    return ", ".join(f"{format_bytes(m.activations)} {words[way]}" for way, m in sizes.items())
 
 
 def _speed_rows(told: Rehearsal) -> Rows:

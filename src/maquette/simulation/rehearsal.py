@@ -20,7 +20,7 @@ _STORAGE_BYTES_PER_NODE = 1e9
 """A second, of a server to shared storage: Llama 3's sustained 2 TB/s for about 2,000 servers
 (the same, section 3.3.1)."""
 _CHECKPOINT_BYTES = 12  # a parameter: weights and AdamW's two numbers in float32
-_RECOMPUTE: tuple[Recompute, ...] = ("none", "selective", "full")
+RECOMPUTE: tuple[Recompute, ...] = ("none", "selective", "full")
 _POWERS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -39,6 +39,15 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """The best layout of another kind; with full recomputation, and 0 tokens/s, if none fits."""
+
+    layout: Layout
+    memory_bytes: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
     """A run as it is expected to go. Times are seconds; `seconds` has no failures in it."""
 
@@ -48,6 +57,7 @@ class Rehearsal:
     memory: Memory
     step: Step
     reasons: tuple[str, ...]
+    alternatives: tuple[Alternative, ...]  # the fastest first
     seconds: float
     checkpoint_bytes: float
     checkpoint_seconds: float
@@ -94,7 +104,8 @@ def rehearse(work: Work, cluster: Cluster) -> Rehearsal:
         layout=layout,
         memory=memory_of(work.workload, layout),
         step=step,
-        reasons=tuple(_reasons(work, cluster, layout, step, found)),
+        reasons=tuple(_reasons(work, cluster, layout)),
+        alternatives=_alternatives(work, cluster, layout, found),
         seconds=seconds,
         checkpoint_bytes=checkpoint_bytes,
         checkpoint_seconds=writing,
@@ -127,7 +138,7 @@ def _complexity(layout: Layout) -> tuple[int, int, bool, int]:
         layout.pipeline,
         layout.tensor,
         layout.sharded,
-        _RECOMPUTE.index(layout.recompute),
+        RECOMPUTE.index(layout.recompute),
     )
 
 
@@ -151,7 +162,7 @@ def _layouts(work: Work, cluster: Cluster) -> Iterator[Layout]:
                 continue
             data = math.gcd(cluster.count // share, work.windows)
             for sharded in (False, True) if data > 1 else (False,):
-                for recompute in _RECOMPUTE if work.workload.kind == "text" else ("none",):
+                for recompute in RECOMPUTE if work.workload.kind == "text" else ("none",):
                     yield from _micro_batches(work, data, tensor, pipeline, sharded, recompute)
 
 
@@ -210,9 +221,7 @@ def _least(work: Work, cluster: Cluster) -> float:
     return min(totals)
 
 
-def _reasons(
-    work: Work, cluster: Cluster, chosen: Layout, step: Step, found: list[Candidate]
-) -> Iterator[str]:
+def _reasons(work: Work, cluster: Cluster, chosen: Layout) -> Iterator[str]:
     """Why this layout, in sentences."""
     w, room = work.workload, USABLE * cluster.device.memory_bytes
     idle = cluster.count - chosen.devices
@@ -228,22 +237,32 @@ def _reasons(
             yield f"a whole copy on each device takes {_gib(need)} of {_gib(room)} at least"
         elif not chosen.sharded and chosen.tensor * chosen.pipeline == 1:
             yield f"a whole copy fits on each device ({_gib(need)} of {_gib(room)} at least)"
-    others = [c for c in found if _kind(c[1]) != _kind(chosen)]
-    if others:
-        speed, layout, _ = max(others, key=lambda c: c[0])
-        ratio = speed / step.tokens_per_second - 1
-        how = "as fast" if abs(ratio) < 0.005 else f"{abs(ratio):.0%} {_faster(ratio)}"
-        yield f"the fastest of another kind, {layout.name}, is {how}"
     if chosen.recompute != "none":
         yield f"{chosen.recompute} recomputation: the activations don't fit, or pay, without it"
 
 
+def _alternatives(
+    work: Work, cluster: Cluster, chosen: Layout, found: list[Candidate]
+) -> tuple[Alternative, ...]:
+    """For each other kind of layout its fastest, or the one that takes the least memory."""
+    best: dict[tuple[bool, bool, bool], Alternative] = {}
+    for speed, layout, _ in found:
+        if _kind(layout) not in best or speed > best[_kind(layout)].tokens_per_second:
+            memory = memory_of(work.workload, layout).total
+            best[_kind(layout)] = Alternative(layout, memory, speed)
+    for layout in _layouts(work, cluster):
+        kind = _kind(layout)
+        if kind in best and best[kind].tokens_per_second:
+            continue
+        memory = memory_of(work.workload, layout).total
+        if kind not in best or memory < best[kind].memory_bytes:
+            best[kind] = Alternative(layout, memory, 0.0)
+    best.pop(_kind(chosen))
+    return tuple(sorted(best.values(), key=lambda a: (-a.tokens_per_second, a.memory_bytes)))
+
+
 def _kind(layout: Layout) -> tuple[bool, bool, bool]:
     return (layout.sharded, layout.tensor > 1, layout.pipeline > 1)
-
-
-def _faster(ratio: float) -> str:
-    return "slower" if ratio < 0 else "faster, and less simple"
 
 
 def _gib(value: float) -> str:
