@@ -207,6 +207,7 @@ class _Carrier:
     def _trained(self, trial: Trial) -> Trial:
         """With its run's score, once that has ended."""
         trial, run = self._run_of(trial)
+        self.say(f"  {trial.steps} steps: `maquette watch {run.name}` shows them")
         early = False
         try:
             early = self._watch(trial, run)
