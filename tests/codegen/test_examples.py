@@ -1,6 +1,7 @@
 """The projects in examples/ are what the presets give today."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,21 @@ def test_all_are_formatted_and_sound() -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", MADE)
+def test_its_own_tests_pass_without_maquette(preset: str) -> None:
+    run = 'import sys; sys.modules["maquette"] = None; import pytest; sys.exit(pytest.main(["-q"]))'
+    done = subprocess.run(
+        [sys.executable, "-c", run],
+        cwd=EXAMPLES / preset,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": "-p no:cacheprovider"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.slow

@@ -110,10 +110,12 @@ def told(projects: dict[str, Ejected]) -> dict[str, str]:
         "eval bpe": (folders["bpe"], "eval.py", ["--split", "train"]),
         "eval nothing": (folders["bytes"], "eval.py", ["--weights", "nowhere.pt"]),
         "generate": (folders["bpe"], "generate.py", ["--prompt", "the", "--max-new-tokens", "5"]),
+        "tests": (folders["bpe"], "../own_tests.py", []),
         "logits": (folders["bytes"], "../logits.py", []),
     }
     (resumed.parent / "half.py").write_text(HALF)
     (resumed.parent / "logits.py").write_text(LOGITS)
+    (folders["bpe"].parent / "own_tests.py").write_text(OWN_TESTS)
     return dict(zip(programs, run_alone(*programs.values()), strict=True))
 
 
@@ -128,6 +130,10 @@ def interrupt(event, steps):
 train.tell = interrupt
 sys.argv[1:] = ["--out", sys.argv[1]]
 train.main()
+"""
+OWN_TESTS = """
+import pytest
+print(pytest.main(["-q", "-p", "no:cacheprovider"]))
 """
 LOGITS = """
 import json, torch
@@ -183,6 +189,10 @@ def test_eval_and_generate_use_what_was_trained(
     assert told["generate"].startswith("the")
     assert len(told["generate"]) > 4
     assert "nowhere.pt: no such file" in told["eval nothing"]
+
+
+def test_its_own_tests_pass(told: dict[str, str]) -> None:
+    assert "4 passed" in told["tests"], told["tests"]
 
 
 def test_a_project_has_only_what_it_needs(projects: dict[str, Ejected]) -> None:

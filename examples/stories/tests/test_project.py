@@ -24,7 +24,7 @@ def small_model() -> GPT:
 def optimizers(model: nn.Module) -> list[Optimizer]:
     return make_muon(
         model,
-        learning_rate=1e-3,
+        learning_rate=1e-2,
         weight_decay=0.1,
         beta1=0.9,
         beta2=0.95,
@@ -49,7 +49,7 @@ def steps(model: GPT, made: list[Optimizer], order: Iterable[int]) -> list[float
         for optimizer in made:
             optimizer.step()
         model.zero_grad()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return losses
 
 
@@ -63,18 +63,19 @@ def test_every_token_gets_a_logit_for_each_of_the_vocabulary() -> None:
 def test_no_token_is_told_what_comes_after_it() -> None:
     model = small_model().eval()
     inputs, _ = batches().batch(0)
+    half = SMALL.context // 2
     changed = inputs.clone()
-    changed[:, 20:] = 1
+    changed[:, half:] = 0
     before, after = model(inputs)[0], model(changed)[0]
     assert before is not None
     assert after is not None
-    assert torch.allclose(before[:, :20], after[:, :20], atol=1e-5)
-    assert not torch.allclose(before[:, 20:], after[:, 20:], atol=1e-5)
+    assert torch.allclose(before[:, :half], after[:, :half], atol=1e-5)
+    assert not torch.allclose(before[:, half:], after[:, half:], atol=1e-5)
 
 
 def test_one_batch_can_be_learned_by_heart() -> None:
     model = small_model()
-    losses = steps(model, optimizers(model), [0] * 30)
+    losses = steps(model, optimizers(model), [0] * 10)
     assert losses[-1] < losses[0] - 0.1
 
 
