@@ -46,7 +46,6 @@ class Progress:
         self._epoch = 0
         self._reports = 0
         self._worse = 0
-        self._resumed = False
 
     def lines(self, at: float, event: Event) -> Iterator[Line]:
         """The lines of one event, `at` seconds after the start."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maquette.errors import UsageError
 from maquette.quantities import format_count
@@ -190,8 +190,6 @@ def fits(workload: Workload, layout: Layout, cluster: Cluster) -> bool:
 
 def largest_micro_batch(workload: Workload, layout: Layout, cluster: Cluster) -> int:
     """Windows a device can take at once in this layout; 0 if not even one."""
-    from dataclasses import replace
-
     largest = 0
     step = 1
     while fits(workload, replace(layout, micro_batch=step), cluster) and step < 2**20:

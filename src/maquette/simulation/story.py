@@ -6,12 +6,13 @@ import random
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from maquette.errors import UsageError
 from maquette.quantities import format_count
 from maquette.shapes import CONVNEXT_VARIANTS, ConvNeXtShape, GPTShape, Variant
 from maquette.simulation.hardware import parse_cluster, read_data
 from maquette.simulation.loss import CHINCHILLA
 from maquette.simulation.rehearsal import Rehearsal, Work, rehearse
-from maquette.simulation.workload import convnext_workload, gpt_workload
+from maquette.simulation.workload import Workload, convnext_workload, gpt_workload
 
 Module = Literal["llm_training", "image_training", "chat_tuning"]
 MODULES: dict[Module, str] = {
@@ -155,7 +156,7 @@ def _text(rng: random.Random, words: dict[str, Any]) -> dict[str, Any] | None:
     workload = gpt_workload(shape)
     tokens = workload.parameters * rng.choice((20, 40, 80, 160))
     epochs = rng.choice((1, 1, 2, 3))
-    rehearsal = _rehearse(rng, words["text_clusters"], gpt_workload(shape), tokens, 2**22)
+    rehearsal = _rehearse(rng, words["text_clusters"], workload, tokens, 2**22)
     if rehearsal is None:
         return None
     return {
@@ -224,11 +225,9 @@ def _images(rng: random.Random, words: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _rehearse(
-    rng: random.Random, clusters: list[str], workload: Any, tokens: int, a_step: int
+    rng: random.Random, clusters: list[str], workload: Workload, tokens: int, a_step: int
 ) -> Rehearsal | None:
     """On a cluster that is enough; None where chance chose one that isn't."""
-    from maquette.errors import UsageError
-
     cluster = parse_cluster(rng.choice(clusters))
     windows = max(cluster.count, 2 ** round(math.log2(a_step / workload.context)))
     steps = _REPORTS * max(1, round(tokens / (windows * workload.context * _REPORTS)))
