@@ -2,6 +2,7 @@
 
 import enum
 import itertools
+import os
 import random
 import shutil
 import sys
@@ -104,7 +105,7 @@ def simulate(
                 if not _play(story, clock) or number == exit_after_modules:
                     return
         except KeyboardInterrupt:
-            _write("\n" if sys.stdout.isatty() else "")
+            _write("\n" if _is_live() else "")
             common.say("Saving work to disk...")
 
 
@@ -223,7 +224,7 @@ def _play(story: "Story", clock: _Clock) -> bool:
     from maquette.simulation.paint import chunks
     from maquette.simulation.show import show
 
-    live = sys.stdout.isatty()
+    live = _is_live()
     width = shutil.get_terminal_size((_NARROW if not live else 80, 24)).columns
     lines = show(story, width=width, coloured=coloured())
     for text, pause in chunks(lines, live=live):
@@ -232,6 +233,11 @@ def _play(story: "Story", clock: _Clock) -> bool:
             _write("\n" if live else "")
             return False
     return True
+
+
+def _is_live() -> bool:
+    """Whether stdout is a terminal in which a line can give way to the next."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _write(text: str) -> None:
