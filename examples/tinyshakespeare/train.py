@@ -27,7 +27,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data import SEED, Batches, Corpus, fixed_windows, read_texts
 from device import autocast, choose_device, choose_precision, muon_arithmetic
-from errors import MaquetteError, SpecError, TrainingError
+from errors import DataError, MaquetteError, SpecError, TrainingError
 from eval import combine, evaluate
 from generate import SamplingOptions, generate_text
 from model import GPT, IGNORE, OUT, SHAPE, fill, read_file, save_model, write_file
@@ -620,7 +620,8 @@ class LanguageTask:
     `shares` are the sources' shares of the windows; without them every window is read once an
     epoch. With `answers_only`, of dialogues only what the assistant says counts. An evaluation
     reads `evaluate_windows` of each source, spread evenly, `evaluate_batch` at a time.
-    `bytes_per_word` of the held-out text gives a perplexity by word.
+    `bytes_per_word` of the held-out text gives a perplexity by word. Raises DataError for a text
+    that is shorter than a window.
     """
 
     def __init__(
@@ -648,6 +649,12 @@ class LanguageTask:
         self._prompt, self._sample_tokens, self._sampling = prompt, sample_tokens, sampling
         self._device, self._autocast = device, autocast
         texts, masks = corpus.tokens["train"], corpus.masks["train"]
+        for name, tokens in texts.items():
+            if len(tokens) <= context:
+                raise DataError(
+                    f"{name} has {len(tokens)} tokens to train on, and the context is {context}",
+                    hint="give it more text",
+                )
         total = sum(map(len, texts.values()))
         self._shares = shares or {name: len(tokens) / total for name, tokens in texts.items()}
         self.batches = Batches(

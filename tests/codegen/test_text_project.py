@@ -109,11 +109,14 @@ def told(projects: dict[str, Ejected]) -> dict[str, str]:
         "eval": (folders["bytes"], "eval.py", []),
         "eval bpe": (folders["bpe"], "eval.py", ["--split", "train"]),
         "eval nothing": (folders["bytes"], "eval.py", ["--weights", "nowhere.pt"]),
+        "short": (folders["bytes"], "train.py", ["--data", str(resumed.parent / "short.txt")]),
+        "other text": (folders["mixture"], "train.py", ["--data", "../text.txt", "--steps", "2"]),
         "generate": (folders["bpe"], "generate.py", ["--prompt", "the", "--max-new-tokens", "5"]),
         "tests": (folders["bpe"], "../own_tests.py", []),
         "logits": (folders["bytes"], "../logits.py", []),
     }
     (resumed.parent / "half.py").write_text(HALF)
+    (resumed.parent / "short.txt").write_text("a few\nwords")
     (resumed.parent / "logits.py").write_text(LOGITS)
     (folders["bpe"].parent / "own_tests.py").write_text(OWN_TESTS)
     return dict(zip(programs, run_alone(*programs.values()), strict=True))
@@ -189,6 +192,12 @@ def test_eval_and_generate_use_what_was_trained(
     assert told["generate"].startswith("the")
     assert len(told["generate"]) > 4
     assert "nowhere.pt: no such file" in told["eval nothing"]
+
+
+def test_other_text_can_be_given(told: dict[str, str]) -> None:
+    assert len([line for line in steps(told["other text"]) if "validation" not in line]) == 2
+    assert "exit error: text has" in told["short"]
+    assert "give it more text" in told["short"]
 
 
 def test_its_own_tests_pass(told: dict[str, str]) -> None:

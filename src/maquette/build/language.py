@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from maquette.data.batches import Batches, fixed_windows
 from maquette.data.corpus import Corpus
-from maquette.errors import TrainingError
+from maquette.errors import DataError, TrainingError
 from maquette.events import Evaluated, Sampled
 from maquette.generation.sampling import SamplingOptions
 from maquette.generation.text import generate_text
@@ -25,7 +25,8 @@ class LanguageTask:
     `shares` are the sources' shares of the windows; without them every window is read once an
     epoch. With `answers_only`, of dialogues only what the assistant says counts. An evaluation
     reads `evaluate_windows` of each source, spread evenly, `evaluate_batch` at a time.
-    `bytes_per_word` of the held-out text gives a perplexity by word.
+    `bytes_per_word` of the held-out text gives a perplexity by word. Raises DataError for a text
+    that is shorter than a window.
     """
 
     def __init__(
@@ -53,6 +54,12 @@ class LanguageTask:
         self._prompt, self._sample_tokens, self._sampling = prompt, sample_tokens, sampling
         self._device, self._autocast = device, autocast
         texts, masks = corpus.tokens["train"], corpus.masks["train"]
+        for name, tokens in texts.items():
+            if len(tokens) <= context:
+                raise DataError(
+                    f"{name} has {len(tokens)} tokens to train on, and the context is {context}",
+                    hint="give it more text",
+                )
         total = sum(map(len, texts.values()))
         self._shares = shares or {name: len(tokens) / total for name, tokens in texts.items()}
         self.batches = Batches(

@@ -212,10 +212,15 @@ def _members(node: ast.stmt, *, ours: bool) -> Iterator[Member]:
         name = None
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
             name = None if inner.name.startswith("__") else inner.name
-        elif isinstance(inner, ast.Assign | ast.AnnAssign) and not holds_data:
-            [name] = _binds(inner)
+        elif isinstance(inner, ast.Assign | ast.AnnAssign):
+            [name] = _binds(inner) if not holds_data or _is_of_class(inner) else [None]
         yield Member(name if ours else None, inner, last + 1, end)
         last = end
+
+
+def _is_of_class(node: ast.Assign | ast.AnnAssign) -> bool:
+    """Whether it is no field of the objects."""
+    return isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).startswith("ClassVar")
 
 
 def _holds_data(node: ast.ClassDef) -> bool:
