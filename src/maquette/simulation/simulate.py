@@ -10,6 +10,8 @@ from maquette.simulation.rehearsal import RESTART_SECONDS
 from maquette.simulation.story import Incident, Story
 
 _SLOW_REPORTS = 5  # that a straggler lasts
+_SPIKES = 1.5  # small ones that nobody has to do anything about, in a run
+_RECOVERY = 200.0  # they are gone after a hundredth of it
 _EVALUATION_SHARE = 0.005  # of the time between two evaluations
 
 
@@ -45,6 +47,8 @@ class _Simulation:
         self.slow: Incident | None = None
         self.slow_until = 0
         self.bump = 0.0  # what is left of a small spike
+        self.share = 0.0  # of the run, since the last step that was told of
+        self.step_seconds = 0.0
 
     def events(self) -> Iterator[tuple[float, Event]]:
         story = self.story
@@ -86,15 +90,16 @@ class _Simulation:
         if self.slow:
             seconds *= self.slow.size
         self.step_seconds = seconds
+        self.share = (step - self.step) / self.story.steps
         self.now += (step - self.step) * seconds
         self.step = step
         return self.now
 
     def _step_done(self, step: int) -> StepDone:
         story, rng = self.story, self.rng
-        self.bump *= 0.4
-        if rng.random() < 0.008 and step > story.warmup_steps:
-            self.bump = rng.uniform(0.1, 0.35)  # rare, and gone after a few reports
+        self.bump *= math.exp(-_RECOVERY * self.share)
+        if rng.random() < _SPIKES * self.share and step > story.warmup_steps:
+            self.bump = rng.uniform(0.1, 0.35)
         loss = self._loss(step) * (1 + self.bump) + self._noise(step)
         progress = step / story.steps
         calm = 0.22 + 4.0 * math.exp(-25 * progress)
