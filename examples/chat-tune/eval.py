@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from data import fixed_windows, read_texts
 from device import autocast, choose_device, choose_precision
-from errors import MaquetteError
+from errors import ReadableError
 from model import GPT, IGNORE, SHAPE, WEIGHTS, load_model
 from text import BytesTokenizer
 
@@ -158,5 +158,5 @@ def tell(name: str, losses: Losses) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except MaquetteError as error:
+    except ReadableError as error:
         sys.exit(f"error: {error}")

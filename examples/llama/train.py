@@ -27,7 +27,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data import SEED, Batches, Corpus, fixed_windows, new_tokenizer, read_texts
 from device import autocast, choose_device, choose_precision
-from errors import DataError, MaquetteError, SpecError, TrainingError
+from errors import DataError, ReadableError, SpecError, TrainingError
 from eval import combine, evaluate
 from generate import SamplingOptions, generate_text
 from model import GPT, IGNORE, OUT, SHAPE, fill, read_file, save_model, write_file
@@ -818,5 +818,5 @@ def tell(event: LoopEvent, steps: int) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except MaquetteError as error:
+    except ReadableError as error:
         sys.exit(f"error: {error}")

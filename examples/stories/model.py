@@ -230,18 +230,14 @@ LOSSES: dict[bool, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 """By whether the vocabulary is large, so that all logits would take most of the memory."""
 
 
-# Normalisation over channels.
+def layer_norm(width: int, epsilon: float, bias: bool) -> nn.Module:
+    """LayerNorm (Ba et al. 2016, arXiv:1607.06450)."""
+    return nn.LayerNorm(width, eps=epsilon, bias=bias)
 
 
-def make_norm(kind: Norm, width: int, *, epsilon: float, bias: bool) -> nn.Module:
-    """A norm over the last dimension, (..., width) -> (..., width).
-
-    `layer`: LayerNorm (Ba et al. 2016, arXiv:1607.06450).
-    `rms`: RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467), which never has a bias.
-    """
-    if kind == "layer":
-        return nn.LayerNorm(width, eps=epsilon, bias=bias)
-    return nn.RMSNorm(width, eps=epsilon)
+NORMS: dict[Norm, Callable[[int, float, bool], nn.Module]] = {
+    "layer": layer_norm,
+}
 
 
 # Rotary position embedding (Su et al. 2021, arXiv:2104.09864).
@@ -311,7 +307,7 @@ class Block(nn.Module):
     def __init__(self, shape: GPTShape) -> None:
         super().__init__()
         s = shape
-        self.attention_norm = make_norm(s.norm, s.width, epsilon=s.norm_epsilon, bias=s.bias)
+        self.attention_norm = NORMS[s.norm](s.width, s.norm_epsilon, s.bias)
         self.attention = Attention(
             width=s.width,
             heads=s.heads,
@@ -323,7 +319,7 @@ class Block(nn.Module):
             dropout=s.dropout,
             rotate=ROTATIONS[s.position],
         )
-        self.feed_forward_norm = make_norm(s.norm, s.width, epsilon=s.norm_epsilon, bias=s.bias)
+        self.feed_forward_norm = NORMS[s.norm](s.width, s.norm_epsilon, s.bias)
         self.feed_forward = FeedForward(width=s.width, hidden=s.hidden, kind=s.mlp, bias=s.bias)
         self.dropout = nn.Dropout(s.dropout)
 
@@ -346,7 +342,7 @@ class GPT(nn.Module):
         self.position_embedding = POSITIONS[shape.position](shape)
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
-        self.norm = make_norm(shape.norm, shape.width, epsilon=shape.norm_epsilon, bias=shape.bias)
+        self.norm = NORMS[shape.norm](shape.width, shape.norm_epsilon, shape.bias)
         self.output = nn.Linear(shape.width, shape.vocabulary, bias=False)
         if shape.tie_embeddings:
             self.output.weight = self.token_embedding.weight

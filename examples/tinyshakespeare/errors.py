@@ -4,7 +4,7 @@ Made by `maquette eject` (maquette 0.1.0) from the spec tinyshakespeare; bluepri
 """
 
 
-class MaquetteError(Exception):
+class ReadableError(Exception):
     """Something a person can read and act on; printed without a traceback."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -16,7 +16,7 @@ class MaquetteError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
-class UsageError(MaquetteError):
+class UsageError(ReadableError):
     """Wrong use: nothing was started."""
 
 
@@ -28,11 +28,11 @@ class DeviceError(UsageError):
     """A device, precision or compiler that was asked for by name isn't there."""
 
 
-class DataError(MaquetteError):
+class DataError(ReadableError):
     """A data source can't be used; the message names the file or the hub data set."""
 
 
-class RunError(MaquetteError):
+class RunError(ReadableError):
     """There is no such run, or it is not in a state that allows this."""
 
 
@@ -40,5 +40,5 @@ class CheckpointError(RunError):
     """A checkpoint is missing, damaged, or belongs to another model."""
 
 
-class TrainingError(MaquetteError):
+class TrainingError(ReadableError):
     """Training stopped to protect the work done so far."""

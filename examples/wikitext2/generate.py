@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from device import choose_device
-from errors import MaquetteError
+from errors import ReadableError
 from model import GPT, SHAPE, WEIGHTS, load_model
 from text import Tokenizer, read_bpe
 
@@ -432,5 +432,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except MaquetteError as error:
+    except ReadableError as error:
         sys.exit(f"error: {error}")

@@ -11,6 +11,9 @@ from maquette.blueprint.blueprint import AnyBlueprint, OptimizerPlan
 from maquette.codegen import render
 from maquette.codegen.lift import Choices, Place, lift
 
+NAMES = {"MaquetteError": "ReadableError"}
+"""What a project that doesn't know the library calls its definitions."""
+
 
 @dataclass(frozen=True, slots=True)
 class CodeFile:
@@ -41,7 +44,7 @@ def write_code(description: Description) -> dict[str, str]:
         Place(code.file, render.python(f"{description.folder}/{code.file}", values), code.takes)
         for code in description.code
     ]
-    files = lift(places, description.choices)
+    files = lift(places, description.choices, NAMES)
     for name in description.prose:
         files[name] = render.prose(f"{description.folder}/{name}", values)
     for name in ("pyproject.toml", "requirements.txt"):

@@ -5,6 +5,7 @@ is left out. The text stays as it is, comments and all.
 """
 
 import ast
+import re
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -40,8 +41,15 @@ class Place:
     takes: tuple[str, ...] = ()
 
 
-def lift(places: Iterable[Place], choices: Choices | None = None) -> dict[str, str]:
-    """File -> its text, with what its own text mentions. Raises LiftError."""
+def lift(
+    places: Iterable[Place],
+    choices: Choices | None = None,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """File -> its text, with what its own text mentions. Raises LiftError.
+
+    `names` are what the library calls otherwise, of equal length, so that lines stay as they are.
+    """
     by_file = {place.file: place for place in places}
     library = Library({_virtual(file): place.text for file, place in by_file.items()})
     found = _Reach(library, choices or {})
@@ -50,7 +58,11 @@ def lift(places: Iterable[Place], choices: Choices | None = None) -> dict[str, s
     found.follow()
     files = {name: _file_of(name, by_file) for name in found.modules}
     _check_order(found, files)
-    return {file: _Writer(found, files, file).text() for file in by_file}
+    texts = {file: _Writer(found, files, file).text() for file in by_file}
+    for name, new in (names or {}).items():
+        assert len(name) == len(new), "lines would have to be broken anew"
+        texts = {file: re.sub(rf"\b{name}\b", new, text) for file, text in texts.items()}
+    return texts
 
 
 def _virtual(file: str) -> str:

@@ -81,6 +81,7 @@ def text_project(
         code=code,
         choices={
             "maquette.models.feedforward.BENDS": {shape.mlp},
+            "maquette.models.norm.NORMS": {shape.norm},
             "maquette.models.loss.LOSSES": {shape.vocabulary > 4 * shape.width},
             "maquette.models.positions.POSITIONS": {shape.position},
             "maquette.models.positions.ROTATIONS": {shape.position},

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from maquette.models.attention import Attention, LayerCache
 from maquette.models.feedforward import FeedForward
 from maquette.models.loss import LOSSES
-from maquette.models.norm import make_norm
+from maquette.models.norm import NORMS
 from maquette.models.positions import POSITIONS, ROTATIONS
 from maquette.shapes import GPTShape
 
@@ -21,7 +21,7 @@ class Block(nn.Module):
     def __init__(self, shape: GPTShape) -> None:
         super().__init__()
         s = shape
-        self.attention_norm = make_norm(s.norm, s.width, epsilon=s.norm_epsilon, bias=s.bias)
+        self.attention_norm = NORMS[s.norm](s.width, s.norm_epsilon, s.bias)
         self.attention = Attention(
             width=s.width,
             heads=s.heads,
@@ -33,7 +33,7 @@ class Block(nn.Module):
             dropout=s.dropout,
             rotate=ROTATIONS[s.position],
         )
-        self.feed_forward_norm = make_norm(s.norm, s.width, epsilon=s.norm_epsilon, bias=s.bias)
+        self.feed_forward_norm = NORMS[s.norm](s.width, s.norm_epsilon, s.bias)
         self.feed_forward = FeedForward(width=s.width, hidden=s.hidden, kind=s.mlp, bias=s.bias)
         self.dropout = nn.Dropout(s.dropout)
 
@@ -56,7 +56,7 @@ class GPT(nn.Module):
         self.position_embedding = POSITIONS[shape.position](shape)
         self.dropout = nn.Dropout(shape.dropout)
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.depth))
-        self.norm = make_norm(shape.norm, shape.width, epsilon=shape.norm_epsilon, bias=shape.bias)
+        self.norm = NORMS[shape.norm](shape.width, shape.norm_epsilon, shape.bias)
         self.output = nn.Linear(shape.width, shape.vocabulary, bias=False)
         if shape.tie_embeddings:
             self.output.weight = self.token_embedding.weight
