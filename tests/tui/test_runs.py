@@ -1,6 +1,5 @@
 """The list of runs: what it shows of which folder, sorted, filtered, grouped and marked."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,7 @@ from maquette.runs.store import Store
 from maquette.tui.runs import RunsScreen
 from maquette.tui.table import COLUMNS, Heading, RunsTable, fit
 from tests.tui.pilots import hides, play, screen, shows, until
-from tests.tui.scenes import make_run, workshop
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with workshop(tmp_path_factory.mktemp("workshop") / "runs") as store:
-        yield store
+from tests.tui.scenes import make_run
 
 
 def listed(pilot: Pilot[None]) -> list[str]:
@@ -25,7 +18,7 @@ def listed(pilot: Pilot[None]) -> list[str]:
     return [f"= {line.text}" if isinstance(line, Heading) else line["id"] for line in lines]
 
 
-def test_every_run_is_listed_with_how_it_does(store: Store) -> None:
+def test_every_run_is_listed_with_how_it_does(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "stories-calm-otter", "● running", "✗ failed", "? lost", "◌ queued")
         text = screen(pilot)
@@ -41,7 +34,7 @@ def test_every_run_is_listed_with_how_it_does(store: Store) -> None:
         assert "● 2 running" in top
         assert "9 runs" in top
 
-    play(store, script, size=(170, 30))
+    play(shop, script, size=(170, 30))
 
 
 def test_no_runs(tmp_path: Path) -> None:
@@ -93,7 +86,7 @@ def test_five_hundred_runs(tmp_path: Path) -> None:
     play(store, script)
 
 
-def test_sorting_by_keys_and_by_the_heading(store: Store) -> None:
+def test_sorting_by_keys_and_by_the_heading(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "stories-calm-otter")
         assert listed(pilot)[0] == "cifar10-quiet-cedar", "the newest first"
@@ -108,10 +101,10 @@ def test_sorting_by_keys_and_by_the_heading(store: Store) -> None:
         assert await pilot.click(RunsTable, offset=(heading.index("loss"), 0))
         assert listed(pilot)[-1] == "cifar10-neat-ivy", "a second click turns it round"
 
-    play(store, script, size=(140, 30))
+    play(shop, script, size=(140, 30))
 
 
-def test_groups_have_headings_that_the_cursor_passes_over(store: Store) -> None:
+def test_groups_have_headings_that_the_cursor_passes_over(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "stories-calm-otter")
         await pilot.press("g")
@@ -128,10 +121,10 @@ def test_groups_have_headings_that_the_cursor_passes_over(store: Store) -> None:
             await pilot.press("down")
         assert len(seen) == 9
 
-    play(store, script)
+    play(shop, script)
 
 
-def test_a_filter_is_typed_and_cleared(store: Store) -> None:
+def test_a_filter_is_typed_and_cleared(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "stories-calm-otter")
         await pilot.press("slash", *"lost")
@@ -146,10 +139,10 @@ def test_a_filter_is_typed_and_cleared(store: Store) -> None:
         await pilot.press("slash", *"nothing like it")
         await shows(pilot, "No run has 'nothing like it'")
 
-    play(store, script)
+    play(shop, script)
 
 
-def test_marked_runs_are_what_the_keys_act_on(store: Store) -> None:
+def test_marked_runs_are_what_the_keys_act_on(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "stories-calm-otter")
         page = pilot.app.screen
@@ -161,10 +154,10 @@ def test_marked_runs_are_what_the_keys_act_on(store: Store) -> None:
         await pilot.press("escape")
         await hides(pilot, "marked")
 
-    play(store, script)
+    play(shop, script)
 
 
-def test_those_put_away_are_shown_on_demand(store: Store) -> None:
+def test_those_put_away_are_shown_on_demand(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "stories-calm-otter")
         await pilot.press("A")
@@ -172,10 +165,10 @@ def test_those_put_away_are_shown_on_demand(store: Store) -> None:
         await pilot.press("A")
         await hides(pilot, "primer-rosy-wren")
 
-    play(store, script, size=(150, 30))
+    play(shop, script, size=(150, 30))
 
 
-def test_a_run_is_opened_by_enter_and_by_the_mouse(store: Store) -> None:
+def test_a_run_is_opened_by_enter_and_by_the_mouse(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "stories-calm-otter")
         await pilot.press("down", "enter")
@@ -186,7 +179,7 @@ def test_a_run_is_opened_by_enter_and_by_the_mouse(store: Store) -> None:
         assert await pilot.click(RunsTable, offset=(10, 3))
         await shows(pilot, "Run  stories-calm-otter")
 
-    play(store, script)
+    play(shop, script)
 
 
 def test_a_run_deleted_while_it_is_listed_goes_and_the_cursor_stays_in_the_list(
@@ -219,9 +212,9 @@ def test_columns_fit_whatever_the_width(width: int) -> None:
         assert {"run", "status", "loss", "judged"} <= {column.key for column, _ in columns}
 
 
-def test_the_filter_is_the_only_input_of_this_screen(store: Store) -> None:
+def test_the_filter_is_the_only_input_of_this_screen(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: pilot.app.screen.query(Input))
         assert [line.id for line in pilot.app.screen.query(Input)] == ["filter"]
 
-    play(store, script)
+    play(shop, script)

@@ -1,12 +1,13 @@
 """What all screens have: the line on top, the keys below, and acting on the chosen runs."""
 
+import contextlib
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
-from textual import work
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
@@ -270,22 +271,13 @@ class Page(Screen[None]):
 
     def tell(self, message: str, *, title: str = "", wrong: bool = False) -> None:
         """A note in the corner, that goes away by itself."""
-        severity = "error" if wrong else "information"
-        self.app.notify(message, title=title, severity=severity, markup=False)  # type: ignore[arg-type]
+        _tell(self.app, message, title=title, wrong=wrong)
 
     def act(self, *arguments: str) -> None:
         """Do what `maquette ARGUMENTS` does, beside the screen, and tell what came of it."""
-        self._act(arguments)
-
-    @work(thread=True, group="acting")
-    def _act(self, arguments: tuple[str, ...]) -> None:
-        outcome = acting.run_command(arguments)
-        self.app.call_from_thread(self._acted, outcome)
-
-    def _acted(self, outcome: acting.Outcome) -> None:
-        shown = [Path(word).name if Path(word).is_absolute() else word for word in outcome.command]
-        self.tell(outcome.said, title=f"maquette {' '.join(shown)}", wrong=not outcome.done)
-        self.maquette.look()
+        # A thread that nobody waits for: leaving isn't held up by a command that takes long.
+        app = self.maquette
+        threading.Thread(target=_act, args=(app, arguments), daemon=True).start()
 
     def action_help(self) -> None:
         """Say what the keys do here."""
@@ -310,6 +302,25 @@ class Page(Screen[None]):
             groups.append(("The run, or all that are marked", acts))
         groups.append(("Everywhere", [*_own(self.app), *Page.BINDINGS]))  # type: ignore[list-item]
         return groups
+
+
+def _tell(app: App[None], message: str, *, title: str, wrong: bool) -> None:
+    severity = "error" if wrong else "information"
+    app.notify(message, title=title, severity=severity, markup=False)  # type: ignore[arg-type]
+
+
+def _act(app: "MaquetteApp", arguments: tuple[str, ...]) -> None:
+    """Run a command; whatever page is shown by then, tell what came of it."""
+    outcome = acting.run_command(arguments)
+    shown = [Path(word).name if Path(word).is_absolute() else word for word in outcome.command]
+
+    def tell() -> None:
+        _tell(app, outcome.said, title=f"maquette {' '.join(shown)}", wrong=not outcome.done)
+        app.look()
+
+    if app.is_running:
+        with contextlib.suppress(RuntimeError):  # it was left meanwhile
+            app.call_from_thread(tell)
 
 
 def _own(node: DOMNode) -> list[Binding]:

@@ -49,6 +49,7 @@ class RunsScreen(Page):
         Binding("O", "turn", "Turn", show=False, tooltip="Turn the order round"),
         Binding("g", "group", "Group", tooltip="Group by state"),
         Binding("A", "archived", "Archived", show=False, tooltip="Show those put away, or not"),
+        Binding("q", "app.leave", "Quit", tooltip="Quit; what runs goes on"),
         Binding("escape", "clear", "Clear", show=False, tooltip="No filter and no marks"),
     ]
 
