@@ -57,6 +57,16 @@ def test_a_running_one_with_all_its_tabs(shop: Store) -> None:
     play(shop, script, only=run, size=(130, 40))
 
 
+def test_tabs_are_clicked(shop: Store) -> None:
+    async def script(pilot: Pilot[None]) -> None:
+        await shows(pilot, "1 Curves", "7 Facts")
+        line = next(line for line in screen(pilot).splitlines() if "1 Curves" in line)
+        assert await pilot.click("#tabs", offset=(line.index("6 Check"), 0))
+        await shows(pilot, "best so far")
+
+    play(shop, script, only=shop.find("stories-calm-otter"))
+
+
 def test_every_quantity_on_every_axis(shop: Store) -> None:
     async def script(pilot: Pilot[None]) -> None:
         await shows(pilot, "training", "smoothing 0.9 · log")

@@ -59,7 +59,8 @@ def _cells(
             cells[place] = cells.get(place, 0) | _DOTS[y % 4][x % 2]
 
     before: tuple[int, int] | None = None
-    for x, low, high, first, last in _spans(points, across, up, width, height):
+    spans = _spans(points, across, up, width, height)
+    for x, low, high, first, last in spans:
         for y in range(low, high + 1):
             dot(x, y)
         if before is not None:
@@ -68,9 +69,10 @@ def _cells(
             for i in range(1, length):
                 dot(x0 + round((x - x0) * i / length), y0 + round((first - y0) * i / length))
         before = (x, last)
-    if len(cells) == 1 and before is not None:  # a single value is to be seen too
-        for x, y in ((1, 0), (0, 1), (1, 1)):
-            dot(before[0] + x, before[1] + y)
+    if len(spans) == 1:  # a single value is to be seen too
+        x, y = spans[0][0], spans[0][1]
+        for right, down in ((1, 0), (0, 1), (1, 1)):
+            dot(x + right, y + down)
     return cells
 
 
