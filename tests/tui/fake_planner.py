@@ -21,7 +21,8 @@ class Fake:
         if "endless" in text:
             self.requests.say(request, "progress", text="preparing data: 1 of 9")
             time.sleep(600)
-        rows = [["model", "planned", ""], *([line, "", ""] for line in text.splitlines()[:3])]
+        figures = [[label, "planned", ""] for label in ("parameters", "memory", "time")]
+        rows = [*figures, *([line, "", ""] for line in text.splitlines()[:3])]
         self.requests.say(request, "plan", sections=[rows], short_of_memory="short" in text)
 
 

@@ -26,19 +26,19 @@ SPECS = {
 }
 
 
-def give_specs(store: Store) -> None:
+def give_specs(store: Store, specs: dict[str, str]) -> None:
     """Write specs that differ into some of the runs."""
-    for run_id, text in SPECS.items():
+    for run_id, text in specs.items():
         path = store.root / run_id / "meta.json"
         meta = json.loads(path.read_text())
-        meta["spec"] = parse_spec(text, origin="spec").model_dump(mode="json")
+        meta["spec"] = parse_spec(f"name: x\n{text}", origin="spec").model_dump(mode="json")
         path.write_text(json.dumps(meta))
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with workshop(tmp_path_factory.mktemp("workshop") / "runs") as store:
-        give_specs(store)
+        give_specs(store, SPECS)
         yield store
 
 

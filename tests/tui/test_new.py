@@ -293,10 +293,12 @@ def test_the_spec_of_a_run_is_a_beginning(store: Store) -> None:
 
     async def script(pilot: Pilot[None]) -> None:
         await pilot.app.push_screen(RunScreen(Run(damaged.path)))
+        await shows(pilot, "completed")
         await pilot.press("n")
         await shows(pilot, "holds no spec")
         await pilot.press("q")
         await pilot.app.push_screen(RunScreen(Run(run.path)))
+        await shows(pilot, "old-calm-otter")
         await pilot.press("n")
         await shows(pilot, "New  old-calm-otter", "sound")
 

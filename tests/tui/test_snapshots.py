@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from maquette.runs.store import Store
-from tests.tui.snapshots import cases, file_of, picture, stage
+from tests.tui.snapshots import SCREENS, pictures, stage
 
 
 @pytest.fixture(scope="module")
@@ -15,21 +15,14 @@ def store() -> Iterator[Store]:
         yield store
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "dark"),
-    cases(),
-    ids=lambda value: "x".join(map(str, value)) if isinstance(value, tuple) else str(value),
-)
-def test_a_screen_looks_as_it_is_documented(
-    store: Store, name: str, size: tuple[int, int], dark: bool, tmp_path: Path
-) -> None:
-    kept = file_of(name, size, dark=dark)
-    now = picture(store, name, size, dark=dark)
-    (tmp_path / kept.name).write_text(now, encoding="utf-8")
-    assert kept.exists(), "`python -m tests.tui.snapshots` makes it"
-    if now != kept.read_text(encoding="utf-8"):
-        pytest.fail(
-            f"{name} at {size} looks otherwise: compare {kept} with {tmp_path / kept.name};"
-            " `python -m tests.tui.snapshots` takes the new look for the right one",
-            pytrace=False,
-        )
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen_looks_as_it_is_documented(store: Store, name: str, tmp_path: Path) -> None:
+    for kept, now in pictures(store, name).items():
+        (tmp_path / kept.name).write_text(now, encoding="utf-8")
+        assert kept.exists(), "`python -m tests.tui.snapshots` makes it"
+        if now != kept.read_text(encoding="utf-8"):
+            pytest.fail(
+                f"{name} looks otherwise: compare {kept} with {tmp_path / kept.name};"
+                " `python -m tests.tui.snapshots` takes the new look for the right one",
+                pytrace=False,
+            )

@@ -93,6 +93,7 @@ class CompareScreen(Page):
         """Look at the runs."""
         super().on_mount()
         self.query_one("#compare").focus()
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._show())
         self._look()
 
     def on_resize(self) -> None:

@@ -22,6 +22,7 @@ from maquette.tui.saving import DraftPage
 
 _TYPING_SECONDS = 0.25
 _WIDE = 100
+_PANES = ("form-side", "plan-side", "yaml-side")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -36,7 +37,7 @@ class NewScreen(DraftPage):
         Binding("u", "undo", "Undo", show=False, tooltip="Take the last change back"),
         Binding("plus", "add", "Add source", key_display="+", show=False),
         Binding("l", "prepare", "Prepare data", tooltip="Prepare the data, to know the whole plan"),
-        Binding("v", "view", "View", tooltip="Form, plan or YAML, where there is no room for all"),
+        Binding("v", "view", "View", tooltip="Show plan or YAML alone, or all there is room for"),
         Binding("escape", "escape", "Leave", tooltip="Leave the input, the search, the preparing"),
     ]
 
@@ -69,7 +70,13 @@ class NewScreen(DraftPage):
         self.query_one("#find").display = False
         self.query_one("#edit").display = False
         self.query_one(Form).focus()
+        self.app.theme_changed_signal.subscribe(self, self._recolour)
         self.take(self.draft)
+
+    def _recolour(self, _theme: object) -> None:
+        self.query_one(PlanPane).draw()
+        self.query_one(TextPane).show(self.draft, self.problems)
+        self.show_top()
 
     def on_resize(self) -> None:
         """Show as much as there is room for."""
@@ -78,10 +85,9 @@ class NewScreen(DraftPage):
 
     def _arrange(self) -> None:
         wide = self.size.width >= _WIDE
-        shown = {"form-side", "plan-side", "yaml-side"} if wide else set()
-        if not wide:
-            shown = {("form-side", "plan-side", "yaml-side")[self._view]}
-        for name in ("form-side", "plan-side", "yaml-side"):
+        chosen = _PANES[self._view]
+        shown = {"form-side", *(_PANES[1:] if self._view == 0 else [chosen])} if wide else {chosen}
+        for name in _PANES:
             self.query_one(f"#{name}").display = name in shown
         self.query_one("#result").display = bool(shown - {"form-side"})
         self.query_one("#new").set_class(not wide, "narrow")
@@ -95,7 +101,10 @@ class NewScreen(DraftPage):
         if count:
             word = "problem" if count == 1 else "problems"
             return name, Text(f"{count} {word} ", self.app.theme_variables["error"])
-        return name, Text("sound " if self.sound else "", self.app.theme_variables["success"])
+        if not self.sound:
+            return name, Text()
+        right = Text(f"{self.query_one(PlanPane).short}  ", "dim")
+        return name, right.append("sound ", f"not dim {self.app.theme_variables['success']}")
 
     # The draft
 
@@ -343,18 +352,16 @@ class NewScreen(DraftPage):
         self.query_one(Form).focus()
 
     def action_view(self) -> None:
-        """Show the next of form, plan and YAML, where there is no room for all."""
+        """Show the plan alone, then the YAML, then all again, or the form."""
         self._view = (self._view + 1) % 3
         self._arrange()
         if self._view == 0:
             self.query_one(Form).focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Start what is sound; look at one thing only where there is no room for all."""
+        """Offer only what does something now."""
         if action == "start":
             return True if self.sound else None
-        if action == "view":
-            return self.size.width < _WIDE
         if action == "prepare":
             return self.query_one(PlanPane).unprepared
         if action == "escape":
@@ -371,4 +378,5 @@ class NewScreen(DraftPage):
 
     @on(PlanPane.Changed)
     def _planned(self) -> None:
+        self.show_top()
         self.refresh_bindings()

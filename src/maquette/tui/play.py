@@ -45,7 +45,12 @@ class PlayPage(Page):
         """Load the model."""
         super().on_mount()
         self._find_checkpoints()
+        self.app.theme_changed_signal.subscribe(self, self._recolour)
         self.load()
+
+    def _recolour(self, _theme: object) -> None:
+        self.draw()
+        self.show_top()
 
     def on_unmount(self) -> None:
         """The model is no longer needed."""
@@ -196,6 +201,9 @@ class PlayPage(Page):
 
     def leave_input(self) -> None:
         """Go to where letters are keys."""
+
+    def draw(self) -> None:
+        """Draw what was answered anew, in the colours of now."""
 
     def model_is_there(self) -> None:
         """The model is loaded."""

@@ -128,7 +128,7 @@ class ImageScreen(PlayPage):
         """Draw the picture as large as there is room for now."""
         super().on_resize()
         self.query_one("#play").set_class(self.size.width < 90, "narrow")
-        self.call_after_refresh(self._show)
+        self.call_after_refresh(self.draw)
 
     def leave_input(self) -> None:
         """Go back among the images."""
@@ -185,15 +185,16 @@ class ImageScreen(PlayPage):
         self._picture = base64.b64decode(row["pixels"]), row["side"]
         self._likeliest = [(str(name), float(share)) for name, share in row["classes"]]
         self.say(Path(self._path).name)
-        self._show()
+        self.draw()
 
     def answered(self, row: dict[str, Any] | None) -> None:
         """Show nothing, since nothing was said."""
         if row is not None:
             self._picture, self._likeliest = None, []
-            self._show()
+            self.draw()
 
-    def _show(self) -> None:
+    def draw(self) -> None:
+        """Draw the picture and the classes, as large as there is room for."""
         answer = self.query_one("#answer")
         room = answer.content_size
         picture = Text()

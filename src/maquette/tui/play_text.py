@@ -59,9 +59,16 @@ class Entry(Static):
     def __init__(self, question: str, *, chat: bool) -> None:
         super().__init__(classes="entry", markup=False)
         self._question, self._chat = question, chat
+        self._now = ("", "", True)
 
     def write(self, answer: str, note: str = "", *, pending: bool = False) -> None:
         """Show the answer as it is now."""
+        self._now = (answer, note, pending)
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw it anew, in the colours of now."""
+        answer, note, pending = self._now
         colours = self.app.theme_variables
         text = Text() if self._chat else Text(visible(self._question), "bold")
         text.append(visible(answer), "not bold")
@@ -142,6 +149,11 @@ class TextScreen(PlayPage):
         if self.chats:
             return f"Say something, and the model answers.\n\n{_HELP}"
         return "Begin a text, and the model goes on with it. Nothing at all begins one, too."
+
+    def draw(self) -> None:
+        """Draw all that was said."""
+        for turn in self.turns:
+            turn.shown.draw()
 
     def model_is_there(self) -> None:
         """Offer a chat if it can have one."""

@@ -42,10 +42,11 @@ class PlanPane(VerticalScroll, can_focus=False):
         self.preparing = False
         self.unprepared = False
         self._sections: list[list[list[str]]] = []
-        self._note = ""
+        self._note, self._old = "", False
 
     def compose(self) -> ComposeResult:
-        """A text."""
+        """What there is to say about it, and the plan."""
+        yield Static(id="plan-note")
         yield Static(id="plan")
 
     def on_unmount(self) -> None:
@@ -69,6 +70,16 @@ class PlanPane(VerticalScroll, can_focus=False):
         )
         self.preparing, self.unprepared = prepare, False
         self._show("preparing the data; Esc cancels" if prepare else "planning")
+
+    @property
+    def short(self) -> str:
+        """The plan of what the draft says now, in a few words; nothing while there is none."""
+        if self._asked is not None or self._old:
+            return ""
+        values = {row[0]: row[1] for section in self._sections for row in section}
+        if not values:
+            return ""
+        return f"{values['parameters']} parameters, {values['memory']}, {values['time']}"
 
     def wait(self) -> None:
         """There is nothing to plan while something is wrong."""
@@ -123,20 +134,27 @@ class PlanPane(VerticalScroll, can_focus=False):
 
     def _show(self, note: str, *, old: bool = False) -> None:
         """Show the plan, and a note on it; faint while it isn't of what the draft says now."""
+        self._note, self._old = note, old
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw it anew, in the colours of now."""
         colours = self.app.theme_variables
-        text = Text("plan", "bold")
-        if note:
-            text.append(f"  {figures.one_line(note)}", f"not bold {colours['warning']}")
+        title = Text("plan  ", "bold")
+        title.append(figures.one_line(self._note), f"not bold {colours['warning']}")
+        self.query_one("#plan-note", Static).update(title)
+        text = Text(no_wrap=True, overflow="ellipsis")
         known = [row for section in self._sections for row in section]
         left = max((len(row[0]) for row in known), default=0)
         middle = max((len(row[1]) for row in known), default=0)
-        colour = colours["muted" if old or self._asked is not None else "foreground"]
+        old = self._old or self._asked is not None
+        colour = colours["muted" if old else "foreground"]
         for section in self._sections:
             text.append("\n" * bool(section))
             for label, value, about in section:
-                text.append(f"\n{label:{left}}  ", f"not bold {colours['muted']}")
-                text.append(f"{value:>{middle}}", f"not bold {colour}")
-                text.append(f"  {about}", f"not bold {colours['muted']}")
+                text.append(f"{label:{left}}  ", colours["muted"])
+                text.append(f"{value:>{middle}}", colour)
+                text.append(f"  {about}\n", colours["muted"])
         self.query_one("#plan", Static).update(text)
 
 
