@@ -13,8 +13,8 @@ from rich.table import Table
 
 from maquette.augmentation import Augmentation
 from maquette.data.image.augment import draw_crops
+from maquette.data.image.decoder_process import decode_all
 from maquette.data.image.decoders import Decoders, Task
-from maquette.data.image.decoding import decode_all
 
 WIDTH, HEIGHT = 500, 375
 """ImageNet's most frequent size."""

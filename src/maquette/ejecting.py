@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from maquette.base import base_weights, inherit
 from maquette.blueprint import serial
-from maquette.blueprint.blueprint import AnyBlueprint, Blueprint
+from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.codegen.description import Description, write_code
 from maquette.codegen.folder import write_project
+from maquette.codegen.image import image_project
 from maquette.codegen.text import text_project
 from maquette.data.text.dialogues import PRIMER, primer_text
-from maquette.errors import UsageError
 from maquette.reading import read_blueprint, run_spec
 from maquette.runs.store import Run, Store
 from maquette.settling import plan_spec
@@ -94,7 +94,8 @@ def _describe(
     if isinstance(spec, Spec):
         assert isinstance(blueprint, Blueprint)
         return text_project(spec, blueprint, has_weights=has_weights, result=result)
-    raise UsageError("image classifiers can't be ejected yet", hint="`maquette export` writes them")
+    assert isinstance(blueprint, ImageBlueprint)
+    return image_project(spec, blueprint, has_weights=has_weights, result=result)
 
 
 def _with_paths_as_written(spec: AnySpec, text: str) -> AnySpec:
@@ -132,11 +133,11 @@ def _weights(blueprint: AnyBlueprint, checkpoint: Path, *, shorter: bool = False
     """A checkpoint's weights, as torch saves them."""
     import torch
 
+    from maquette.models.convnext import ConvNeXt
     from maquette.models.gpt import GPT
     from maquette.training.checkpoint import load_weights
 
-    assert isinstance(blueprint, Blueprint)
-    model = GPT(blueprint.shape)
+    model = GPT(blueprint.shape) if isinstance(blueprint, Blueprint) else ConvNeXt(blueprint.shape)
     load_weights(checkpoint, model, shorter=shorter)
     written = io.BytesIO()
     torch.save(model.state_dict(), written)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from maquette.data.image import cifar
-from maquette.data.image.cifar import CIFAR10, CIFAR100, Cifar, Edition
+from maquette.data.image import cifar_batches
+from maquette.data.image.cifar import cifar10, open_cifar
+from maquette.data.image.cifar_batches import CIFAR10, CIFAR100, Cifar, Edition
 from maquette.errors import DataError
 from tests.data.image.making import file_bytes, picture, pixels_of
 
@@ -24,7 +25,7 @@ COUNTS = {"train": 20, "test": 4}
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar, "IMAGES", COUNTS)
+    monkeypatch.setattr(cifar_batches, "IMAGES", COUNTS)
 
 
 def images(count: int, start: int = 0) -> np.ndarray:
@@ -113,7 +114,7 @@ def test_the_python_batches(tmp_path: Path, base: Edition, write: Any) -> None:
     folder.mkdir()
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    check(Cifar(edition, str(tmp_path)), edition)
+    check(open_cifar(edition, str(tmp_path)), edition)
 
 
 def test_python_2_wrote_what_pickle_reads_too() -> None:
@@ -128,7 +129,7 @@ def test_python_2_wrote_what_pickle_reads_too() -> None:
 def test_the_binary_batches(tmp_path: Path, edition: Edition) -> None:
     for name, data in binary(edition).items():
         (tmp_path / name).write_bytes(data)
-    check(Cifar(edition, str(tmp_path)), edition)
+    check(open_cifar(edition, str(tmp_path)), edition)
 
 
 def binary(edition: Edition) -> dict[str, bytes]:
@@ -152,9 +153,9 @@ def test_an_archive_is_read_as_it_is_once_its_sum_is_right(tmp_path: Path) -> No
             member.size = len(data)
             members.addfile(member, io.BytesIO(data))
     with pytest.raises(DataError, match="is not the published file: its MD5 is"):
-        Cifar(CIFAR10, str(archive))
+        open_cifar(CIFAR10, str(archive))
     sums = {archive.name: hashlib.md5(archive.read_bytes()).hexdigest()}
-    check(Cifar(replace(CIFAR10, archives=sums), str(archive)), CIFAR10)
+    check(open_cifar(replace(CIFAR10, archives=sums), str(archive)), CIFAR10)
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
@@ -172,7 +173,7 @@ def test_parquet_in_the_hubs_layout(tmp_path: Path, edition: Edition) -> None:
         rows = [{"bytes": file_bytes(one), "path": f"{i}.png"} for i, one in enumerate(block)]
         table = pyarrow.table({"img": rows, edition.label: wanted})
         parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
-    source = Cifar(edition, str(tmp_path))
+    source = open_cifar(edition, str(tmp_path))
     test = source.split("test")
     assert test.labels.tolist() == [0, 1, 2, 3]
     assert list(test.images()) == [file_bytes(one) for one in images(4, 900)]
@@ -186,7 +187,7 @@ def test_a_pickle_that_is_not_the_published_one_is_not_opened(tmp_path: Path) ->
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=r"data_batch_3 is not the published file") as caught:
-        Cifar(edition, str(tmp_path)).split("train")
+        open_cifar(edition, str(tmp_path)).split("train")
     assert "cs.toronto.edu" in str(caught.value.hint)
 
 
@@ -202,34 +203,34 @@ def test_a_pickle_runs_nothing_even_with_the_right_sum(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     data = pickle.dumps({"data": Evil(mark), "labels": [0]}, protocol=2)
     with pytest.raises(DataError, match=r"is no batch of images: it names (posix|nt)"):
-        cifar._pickled(data, b"labels", hashlib.md5(data).hexdigest(), "here")
+        cifar_batches._pickled(data, b"labels", hashlib.md5(data).hexdigest(), "here")
     assert not mark.exists()
     odd = pickle.dumps({"data": np.zeros((1, 3072)), "labels": [0]}, protocol=2)
     with pytest.raises(DataError, match=r"numbers of type .*f8.* instead of bytes"):
-        cifar._pickled(odd, b"labels", hashlib.md5(odd).hexdigest(), "here")
+        cifar_batches._pickled(odd, b"labels", hashlib.md5(odd).hexdigest(), "here")
 
 
 def test_a_set_that_is_not_whole_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, data in binary(CIFAR10).items():
         (tmp_path / name).write_bytes(data)
-    monkeypatch.setattr(cifar, "IMAGES", {"train": 50_000, "test": 4})
+    monkeypatch.setattr(cifar_batches, "IMAGES", {"train": 50_000, "test": 4})
     with pytest.raises(DataError, match=r"has 20 train images instead of the 50,000 of CIFAR-10"):
-        Cifar(CIFAR10, str(tmp_path)).split("train")
+        open_cifar(CIFAR10, str(tmp_path)).split("train")
     (tmp_path / "test_batch.bin").write_bytes(b"1" * 5000)
     with pytest.raises(DataError, match=r"test_batch.bin: has 5,000 bytes, .* records of 3,073"):
-        Cifar(CIFAR10, str(tmp_path)).split("test")
+        open_cifar(CIFAR10, str(tmp_path)).split("test")
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="gone: no such folder") as caught:
-        Cifar(CIFAR10, str(tmp_path / "gone"))
+        open_cifar(CIFAR10, str(tmp_path / "gone"))
     assert "data_batch_1" in str(caught.value.hint)
     (tmp_path / "data_batch_1").touch()
-    with pytest.raises(DataError, match="has no data_batch_2, nor the parquet files of CIFAR-10"):
-        Cifar(CIFAR10, str(tmp_path))
+    with pytest.raises(DataError, match="has no data_batch_2"):
+        open_cifar(CIFAR10, str(tmp_path))
     (tmp_path / "other.zip").touch()
     with pytest.raises(DataError, match=r"other.zip: is no archive of CIFAR-100"):
-        Cifar(CIFAR100, str(tmp_path / "other.zip"))
+        open_cifar(CIFAR100, str(tmp_path / "other.zip"))
 
 
 def test_the_classes_are_ten_and_a_hundred_in_order() -> None:
@@ -243,7 +244,7 @@ REAL = Path(__file__).parents[4] / "shared/data/cifar10"
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data/cifar10")
 def test_the_real_one_has_its_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cifar, "IMAGES", {"train": 50_000, "test": 10_000})
-    source = cifar.cifar10(str(REAL))
+    monkeypatch.setattr(cifar_batches, "IMAGES", {"train": 50_000, "test": 10_000})
+    source = cifar10(str(REAL))
     assert np.bincount(source.split("train").labels).tolist() == [5000] * 10
     assert np.bincount(source.split("test").labels).tolist() == [1000] * 10

@@ -6,14 +6,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from maquette.augmentation import Crop
-from maquette.data.image.decoding import (
-    BrokenError,
-    decode,
-    decode_all,
-    dimensions,
-    fit,
-    shorter_side,
-)
+from maquette.data.image.decoder_process import decode_all
+from maquette.data.image.decoding import BrokenError, decode, dimensions, fit, shorter_side
 from tests.data.image.making import Pixels, file_bytes, picture, save
 
 S = 16

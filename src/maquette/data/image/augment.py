@@ -4,7 +4,7 @@ What is drawn at random is drawn on the CPU, so every device makes the same chan
 B images, C channels, S pixels a side, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from maquette.augmentation import Augmentation, Crop
+from maquette.augmentation import Augmentation, Crop, Policy
 from maquette.data.batches import counter_random
 from maquette.data.image.operations import SPACE, magnitude
 
@@ -40,19 +40,6 @@ def draw_crops(augmentation: Augmentation, count: int, seed: int, step: int) -> 
     ratio = np.exp(rng.uniform(np.log(3 / 4), np.log(4 / 3), count))
     place = rng.random((count, 2))
     return [Crop(*map(float, row)) for row in np.column_stack((area, ratio, place))]
-
-
-def change_pixels(images: Tensor, augmentation: Augmentation, seed: int, step: int) -> Tensor:
-    """Flip, move and apply the policy: uint8 (B, C, S, S) to the same."""
-    rng = generator(seed, step, _PIXELS)
-    if augmentation.flip or augmentation.pad_crop:
-        images = flip_and_move(images, rng, flip=augmentation.flip, most=augmentation.pad_crop)
-    if augmentation.policy == "trivial":
-        images = apply_policy(images, rng, wide=True)
-    if augmentation.policy == "rand":
-        for _ in range(RAND_OPERATIONS):
-            images = apply_policy(images, rng, wide=False)
-    return images
 
 
 def flip_and_move(images: Tensor, rng: np.random.Generator, *, flip: bool, most: int) -> Tensor:
@@ -97,6 +84,38 @@ def apply_policy(images: Tensor, rng: np.random.Generator, *, wide: bool) -> Ten
     changed = torch.empty_like(side_by_side)
     changed[place] = torch.cat(parts)
     return changed.permute(0, 3, 1, 2)
+
+
+def unchanged(images: Tensor, _: np.random.Generator) -> Tensor:
+    """The images as they are."""
+    return images
+
+
+def trivial(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """TrivialAugment (Mueller & Hutter 2021, arXiv:2103.10158)."""
+    return apply_policy(images, rng, wide=True)
+
+
+def rand(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """RandAugment (Cubuk et al. 2019, arXiv:1909.13719)."""
+    for _ in range(RAND_OPERATIONS):
+        images = apply_policy(images, rng, wide=False)
+    return images
+
+
+POLICIES: dict[Policy, Callable[[Tensor, np.random.Generator], Tensor]] = {
+    "none": unchanged,
+    "trivial": trivial,
+    "rand": rand,
+}
+
+
+def change_pixels(images: Tensor, augmentation: Augmentation, seed: int, step: int) -> Tensor:
+    """Flip, move and apply the policy: uint8 (B, C, S, S) to the same."""
+    rng = generator(seed, step, _PIXELS)
+    if augmentation.flip or augmentation.pad_crop:
+        images = flip_and_move(images, rng, flip=augmentation.flip, most=augmentation.pad_crop)
+    return POLICIES[augmentation.policy](images, rng)
 
 
 def mix(

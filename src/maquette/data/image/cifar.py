@@ -1,199 +1,64 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html)."""
+"""CIFAR-10 and CIFAR-100, wherever they are."""
 
-import hashlib
-import io
-import pickle
-import tarfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from maquette.data.image.cifar_batches import (
+    CIFAR10,
+    CIFAR100,
+    IMAGES,
+    Cifar,
+    Edition,
+    Reader,
+    expected_files,
+    published_batches,
+)
 from maquette.data.image.hub import HubImages
 from maquette.data.image.parquet import Table
 from maquette.data.image.source import Split, class_labels
-from maquette.data.text.reading import unreadable
-from maquette.errors import DataError
-
-IMAGES = {"train": 50_000, "test": 10_000}
-PIXELS = 32 * 32 * 3
-
-
-@dataclass(frozen=True)
-class Edition:
-    """One of the two: its classes, how the hub names it, and the published files by split.
-
-    `python` are pickles with their published MD5 sums, `binary` records of `label_bytes` bytes,
-    the last of which is the class, and 3,072 of pixels. `archives` are the published ones.
-    """
-
-    name: str
-    kind: str
-    classes: tuple[str, ...]
-    dataset: str
-    image: str
-    label: str
-    python: Mapping[str, Mapping[str, str]]
-    binary: Mapping[str, tuple[str, ...]]
-    label_key: bytes
-    label_bytes: int
-    archives: Mapping[str, str]
-
-
-_TEN = "airplane automobile bird cat deer dog frog horse ship truck"
-_HUNDRED = """
-apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
-camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile
-cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp
-lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom
-oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
-possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
-spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
-train trout tulip turtle wardrobe whale willow_tree wolf woman worm
-"""
-
-CIFAR10 = Edition(
-    name="CIFAR-10",
-    kind="cifar10",
-    classes=tuple(_TEN.split()),
-    dataset="uoft-cs/cifar10",
-    image="img",
-    label="label",
-    python={
-        "train": {
-            "data_batch_1": "c99cafc152244af753f735de768cd75f",
-            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-            "data_batch_4": "634d18415352ddfa80567beed471001a",
-            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-        },
-        "test": {"test_batch": "40351d587109b95175f43aff81a1287e"},
-    },
-    binary={
-        "train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-        "test": ("test_batch.bin",),
-    },
-    label_key=b"labels",
-    label_bytes=1,
-    archives={
-        "cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a",
-        "cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530",
-    },
-)
-CIFAR100 = Edition(
-    name="CIFAR-100",
-    kind="cifar100",
-    classes=tuple(_HUNDRED.split()),
-    dataset="uoft-cs/cifar100",
-    image="img",
-    label="fine_label",
-    python={
-        "train": {"train": "16019d7e3df5f24257cddd939b257f8d"},
-        "test": {"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
-    },
-    binary={"train": ("train.bin",), "test": ("test.bin",)},
-    label_key=b"fine_labels",
-    label_bytes=2,
-    archives={
-        "cifar-100-python.tar.gz": "eb9058c3a382ffc7106e4002c42a8d85",
-        "cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8",
-    },
-)
-
-
-class Cifar:
-    """50,000 images to train on, of which a part of each class is held out, and 10,000 for test.
-
-    Read from `path`, a folder with parquet files as on the hub or with the published batches
-    (python or binary), or a published archive of these; without it, from the hub. Published
-    pickles and archives must have their published MD5. Raises DataError.
-    """
-
-    def __init__(
-        self, edition: Edition, path: str | None = None, *, validation_fraction: float = 0.1
-    ) -> None:
-        self.classes = edition.classes
-        self.validation_fraction = validation_fraction
-        self._edition = edition
-        self._where = f"hub data set {edition.dataset}" if path is None else path
-        self._reader = _reader(edition, path)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """The edition, and the local files' paths, sizes and times."""
-        return {"kind": self._edition.kind, "read": dict(self._reader.fingerprint())}
-
-    def splits(self) -> tuple[str, ...]:
-        """Train and test, as published."""
-        return ("train", "test")
-
-    def split(self, name: str) -> Split:
-        """One of them, whole."""
-        split = self._reader.split(name)
-        expected = IMAGES[name]
-        if len(split.labels) != expected:
-            raise DataError(
-                f"{self._where}: has {len(split.labels):,} {name} images instead of the "
-                f"{expected:,} of {self._edition.name}",
-                hint="fetch it again, or read it as what it is: parquet or imagefolder",
-            )
-        return split
-
-    def remarks(self) -> list[str]:
-        """Nothing is passed over."""
-        return []
 
 
 def cifar10(path: str | None = None, *, validation_fraction: float = 0.1) -> Cifar:
-    """CIFAR-10: ten kinds of animals and vehicles."""
-    return Cifar(CIFAR10, path, validation_fraction=validation_fraction)
+    """CIFAR-10: ten kinds of animals and vehicles. Where from, `open_cifar` says."""
+    return open_cifar(CIFAR10, path, validation_fraction=validation_fraction)
 
 
 def cifar100(path: str | None = None, *, validation_fraction: float = 0.1) -> Cifar:
     """CIFAR-100: a hundred kinds of things, by their fine labels."""
-    return Cifar(CIFAR100, path, validation_fraction=validation_fraction)
+    return open_cifar(CIFAR100, path, validation_fraction=validation_fraction)
 
 
-class _Reader(Protocol):
-    def fingerprint(self) -> Mapping[str, Any]: ...
+def open_cifar(
+    edition: Edition, path: str | None = None, *, validation_fraction: float = 0.1
+) -> Cifar:
+    """Read from `path`, a folder with parquet files as on the hub or with the published batches
+    (python or binary), or a published archive of these; without it, from the hub.
 
-    def split(self, name: str) -> Split: ...
+    Raises DataError.
+    """
+    where = f"hub data set {edition.dataset}" if path is None else path
+    return Cifar(edition, _reader(edition, path), where, validation_fraction=validation_fraction)
 
 
-def _reader(edition: Edition, path: str | None) -> _Reader:
+def _reader(edition: Edition, path: str | None) -> Reader:
     if path is None:
         return HubImages(
             edition.dataset, test_split="test", image=edition.image, label=edition.label
         )
     place = Path(path).expanduser()
-    if place.is_file():
-        return _Batches(edition, place, *_layout(edition, _members(edition, place)))
-    if not place.is_dir():
-        raise DataError(f"{place}: no such folder", hint=_expected(edition))
     tables = {
         split: [p for p in sorted(place.rglob(f"{split}*.parquet")) if p.is_file()]
         for split in IMAGES
     }
     if all(tables.values()):
         return _Parquet(edition, tables)
-    names = {p.name: p for p in sorted(place.rglob("*")) if p.is_file()}
-    try:
-        return _Batches(edition, place, *_layout(edition, names))
-    except KeyError as error:
-        raise DataError(
-            f"{place}: has no {error.args[0]}, nor the parquet files of {edition.name}",
-            hint=_expected(edition),
-        ) from None
+    return published_batches(edition, place, hint=_expected(edition))
 
 
 def _expected(edition: Edition) -> str:
-    files = [*edition.python["train"], *edition.python["test"]]
-    archives = " or ".join(edition.archives)
     return (
-        "expected train-*.parquet and test-*.parquet as on the hub, or "
-        f"{', '.join(files)} (with .bin: binary), or {archives}; without path, the hub is asked"
+        f"{expected_files(edition)}, or train-*.parquet and test-*.parquet as on the hub; "
+        "without path, the hub is asked"
     )
 
 
@@ -213,162 +78,3 @@ class _Parquet:
         table = self._tables[name]
         _, labels = class_labels(table.labels(), self._classes, str(table.files[0]))
         return Split(labels, table.images, table.name)
-
-
-class _Batches:
-    """The published batches, python or binary, in a folder or an archive."""
-
-    def __init__(
-        self,
-        edition: Edition,
-        place: Path,
-        files: dict[str, dict[str, "Path | bytes"]],
-        binary: bool,
-    ) -> None:
-        self._edition, self._place, self._files, self._binary = edition, place, files, binary
-
-    def fingerprint(self) -> dict[str, Any]:
-        paths = [f for files in self._files.values() for f in files.values() if isinstance(f, Path)]
-        stats = [(path, path.stat()) for path in paths or [self._place]]
-        rows = [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
-        return {"files": rows}
-
-    def split(self, name: str) -> Split:
-        """All of a split's batches, read at once: 150 MB."""
-        blocks, labels, where = [], [], []
-        for file, content in self._files[name].items():
-            data = content if isinstance(content, bytes) else _bytes(content)
-            shown = f"{self._place}: {file}"
-            if self._binary:
-                pixels, found = _records(data, self._edition.label_bytes, shown)
-            else:
-                expected = self._edition.python[name][file]
-                pixels, found = _pickled(data, self._edition.label_key, expected, shown)
-            blocks.append(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-            labels += class_labels(found, self._edition.classes, shown)[1].tolist()
-            where += [f"{file}, image {i:,}" for i in range(len(pixels))]
-
-        def images() -> Iterator[NDArray[np.uint8]]:
-            for block in blocks:
-                yield from block
-
-        return Split(np.array(labels, dtype=np.int64), images, where.__getitem__)
-
-
-def _layout(
-    edition: Edition, names: "Mapping[str, Path | bytes]"
-) -> tuple[dict[str, dict[str, "Path | bytes"]], bool]:
-    """The files of each split, and whether they are binary. Raises KeyError for one that lacks."""
-    binary = all(name in names for files in edition.binary.values() for name in files)
-    layout = edition.binary if binary else edition.python
-    return {split: {name: names[name] for name in files} for split, files in layout.items()}, binary
-
-
-def _members(edition: Edition, archive: Path) -> dict[str, bytes]:
-    """The batches in a published archive, by name; nothing is unpacked to the disk."""
-    expected = edition.archives.get(archive.name)
-    if expected is None:
-        raise DataError(f"{archive}: is no archive of {edition.name}", hint=_expected(edition))
-    data = _bytes(archive)
-    _verify(data, expected, str(archive))
-    wanted = {n for files in (*edition.python.values(), *edition.binary.values()) for n in files}
-    found = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as members:
-        for member in members:
-            name = Path(member.name).name
-            content = members.extractfile(member) if name in wanted else None
-            if content is not None:
-                found[name] = content.read()
-    return found
-
-
-def _verify(data: bytes, expected: str, where: str) -> None:
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != expected:
-        raise DataError(
-            f"{where} is not the published file: its MD5 is {found} instead of {expected}",
-            hint="fetch it again from https://www.cs.toronto.edu/~kriz/cifar.html",
-        )
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise unreadable(path, error) from error
-
-
-def _records(data: bytes, label_bytes: int, where: str) -> tuple[NDArray[np.uint8], list[int]]:
-    size = label_bytes + PIXELS
-    if not data or len(data) % size:
-        raise DataError(
-            f"{where}: has {len(data):,} bytes, which isn't a whole number of records of {size:,}"
-        )
-    records = np.frombuffer(data, dtype=np.uint8).reshape(-1, size)
-    return records[:, label_bytes:], records[:, label_bytes - 1].tolist()
-
-
-def _pickled(
-    data: bytes, key: bytes, expected: str, where: str
-) -> tuple[NDArray[np.uint8], list[int]]:
-    _verify(data, expected, where)
-    try:
-        batch = {_as_bytes(k): v for k, v in _Unpickler(io.BytesIO(data)).load().items()}
-        pixels, labels = batch[b"data"].pixels(), list(batch[key])
-    except Exception as error:  # what an odd pickle can trip over has no end
-        raise DataError(f"{where}: is no batch of images: {error}") from error
-    if pixels.shape != (len(labels), PIXELS):
-        raise DataError(f"{where}: has pixels {pixels.shape} for {len(labels):,} labels")
-    return pixels, labels
-
-
-def _as_bytes(key: Any) -> Any:
-    return key.encode() if isinstance(key, str) else key
-
-
-class _Array:
-    """Stands for a NumPy array in a pickle: remembers its state, runs nothing of NumPy's."""
-
-    state: tuple[Any, ...] = ()
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.state = state
-
-    def pixels(self) -> NDArray[np.uint8]:
-        _, shape, kind, fortran, data = self.state
-        assert isinstance(kind, _Kind), "no type of numbers"
-        assert kind.name in (b"u1", "u1"), f"numbers of type {kind.name!r} instead of bytes"
-        order: Any = "F" if fortran else "C"
-        data = data.encode("latin1") if isinstance(data, str) else data
-        return np.frombuffer(data, dtype=np.uint8).reshape(shape, order=order)
-
-
-class _Kind:
-    """Stands for a NumPy dtype in a pickle."""
-
-    def __init__(self, name: Any, *_: Any) -> None:
-        self.name = name
-
-    def __setstate__(self, state: Any) -> None:
-        """Byte order and the like: bytes have none."""
-
-
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Kind,
-    ("numpy.core.multiarray", "_reconstruct"): lambda *_: _Array(),
-    ("numpy._core.multiarray", "_reconstruct"): lambda *_: _Array(),
-    ("_codecs", "encode"): lambda text, *_: text.encode("latin1"),
-}
-"""All that a batch names, each by a stand-in: nothing that a pickle could name is ever called."""
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, encoding="bytes")
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it names {module}.{name}") from None

@@ -13,7 +13,8 @@ from typing import IO
 import numpy as np
 
 from maquette.augmentation import Crop
-from maquette.data.image.decoding import Encoded, Pixels, decode_all, receive, send
+from maquette.data.image.decoder_process import decode_all, receive, send
+from maquette.data.image.decoding import Encoded, Pixels
 from maquette.errors import DataError
 
 Task = tuple[Encoded, Crop | None]
@@ -109,7 +110,7 @@ class Decoders:
         except queue.Empty:
             # A session of its own: Ctrl-C in the terminal is for us, who will close the pipe.
             process = subprocess.Popen(
-                [sys.executable, "-m", "maquette.data.image.decoding"],
+                [sys.executable, "-m", "maquette.data.image.decoder_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,

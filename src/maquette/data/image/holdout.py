@@ -1,13 +1,39 @@
 """Which images are held out for validation: the same share of every class."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from maquette.data.image.source import listed
+from maquette.data.image.source import Split, listed
 from maquette.errors import DataError
+
+
+def held_out_rows(
+    splits: Mapping[str, Split], classes: Sequence[str], *, fraction: float, seed: int
+) -> dict[str, NDArray[np.bool_] | None]:
+    """Which rows of train are held out for want of a validation split; None of other splits.
+
+    Raises DataError unless every split knows every class.
+    """
+    if not 2 <= len(classes) <= 1 << 16:
+        count = f"{len(classes):,} class" + "es" * (len(classes) != 1)
+        raise DataError(f"has {count}, and 2 to 65,536 can be told apart")
+    for name, split in splits.items():
+        counts = np.bincount(split.labels, minlength=len(classes))
+        missing = [label for label, count in zip(classes, counts, strict=True) if not count]
+        if missing:
+            raise DataError(
+                f"its {name} split has no image of {listed(missing)}",
+                hint="every class has to be in every split",
+            )
+    held_out: dict[str, NDArray[np.bool_] | None] = dict.fromkeys(splits)
+    if "validation" not in splits:
+        train = splits["train"]
+        names = (train.name(row) for row in range(len(train.labels)))
+        held_out["train"] = hold_out(train.labels, names, classes, fraction=fraction, seed=seed)
+    return held_out
 
 
 def hold_out(

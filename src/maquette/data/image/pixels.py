@@ -1,4 +1,4 @@
-"""Images that are pixels in a file, mapped into memory."""
+"""Images that are pixels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,14 +39,13 @@ class Images(Protocol):
         ...
 
 
-class PixelImages:
-    """Images in a file of bytes, (N, S, S, 3), and their labels in one of 16-bit numbers, (N,)."""
+class ArrayImages:
+    """Images as bytes, (N, S, S, 3), in memory or mapped into it, and their labels, int64 (N,)."""
 
-    def __init__(self, pixels: Path, labels: Path, size: int) -> None:
-        shape = (-1, size, size, 3)
-        self._pixels = np.memmap(pixels, dtype=np.uint8, mode="r").reshape(shape)
-        self.labels = read_labels(labels)
-        assert len(self._pixels) == len(self.labels), "as many labels as images"
+    def __init__(self, pixels: NDArray[np.uint8], labels: Tensor) -> None:
+        assert len(pixels) == len(labels), "as many labels as images"
+        self._pixels = pixels
+        self.labels = labels
 
     def __len__(self) -> int:
         """How many there are."""
@@ -63,6 +62,14 @@ class PixelImages:
         pixels = torch.from_numpy(self._pixels[np.asarray(indices, dtype=np.int64)])
         images = pixels.to(device).permute(0, 3, 1, 2)
         return images if crops is None else cut(images, crops)
+
+
+class PixelImages(ArrayImages):
+    """Images in a file of bytes, (N, S, S, 3), and their labels in one of 16-bit numbers, (N,)."""
+
+    def __init__(self, pixels: Path, labels: Path, size: int) -> None:
+        mapped = np.memmap(pixels, dtype=np.uint8, mode="r").reshape((-1, size, size, 3))
+        super().__init__(mapped, read_labels(labels))
 
 
 def read_labels(path: Path) -> Tensor:

@@ -30,12 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.data.cache import FACTS_FILE, cache_folder, preparing
+from maquette.data.image.broken import MOST_BROKEN, NAMED_BROKEN, left_out, too_many
 from maquette.data.image.decoders import Decoders
 from maquette.data.image.decoding import BrokenError, fit, shorter_side
 from maquette.data.image.files import FileImages, encoded
-from maquette.data.image.holdout import hold_out
+from maquette.data.image.holdout import held_out_rows
 from maquette.data.image.pixels import Images, PixelImages
-from maquette.data.image.source import ImageSource, Split, Stored, is_or_are, listed
+from maquette.data.image.source import ImageSource, Split, Stored, listed
 from maquette.data.image.writing import SplitWriter
 from maquette.data.source import naming
 from maquette.errors import DamagedError, DataError, RunError
@@ -50,9 +51,6 @@ PIXEL_BYTES = 4 << 30
 LARGEST_OWN_SIZE = 64
 """Images of one size up to here keep it; others are brought to DEFAULT_SIZE."""
 DEFAULT_SIZE = 224
-MOST_BROKEN = 0.01
-NAMED_BROKEN = 10
-"""So many may be found before too many stop it, so that they can be mended together."""
 FEW = 2000  # images that are decoded sooner than processes have started
 PART = 64  # images decoded at a time
 
@@ -247,7 +245,8 @@ class _Job:
 def _make(folder: Path, job: _Job, about: dict[str, Any]) -> None:
     splits = {split: job.source.split(split) for split in job.source.splits()}
     classes = job.source.classes
-    held_out = _check(splits, classes, job)
+    fraction = job.source.validation_fraction
+    held_out = held_out_rows(splits, classes, fraction=fraction, seed=job.seed)
     size = job.size or _own_size(splits["train"])
     total = sum(len(split.labels) for split in splits.values())
     needed = total * size * size * 3
@@ -276,34 +275,6 @@ def _make(folder: Path, job: _Job, about: dict[str, Any]) -> None:
         (place / FACTS_FILE).write_text(json.dumps(written, indent=2) + "\n")
 
     durable.commit_folder(folder, fill, extra=about)
-
-
-def _check(
-    splits: dict[str, Split], classes: tuple[str, ...], job: _Job
-) -> dict[str, NDArray[np.bool_] | None]:
-    """Which rows of train are held out, None for other splits; all splits know all classes."""
-    if not 2 <= len(classes) <= 1 << 16:
-        count = f"{len(classes):,} class" + "es" * (len(classes) != 1)
-        raise DataError(f"has {count}, and 2 to 65,536 can be told apart")
-    for name, split in splits.items():
-        counts = np.bincount(split.labels, minlength=len(classes))
-        missing = [label for label, count in zip(classes, counts, strict=True) if not count]
-        if missing:
-            raise DataError(
-                f"its {name} split has no image of {listed(missing)}",
-                hint="every class has to be in every split",
-            )
-    held_out: dict[str, NDArray[np.bool_] | None] = dict.fromkeys(splits)
-    if "validation" not in splits:
-        train = splits["train"]
-        held_out["train"] = hold_out(
-            train.labels,
-            (train.name(row) for row in range(len(train.labels))),
-            classes,
-            fraction=job.source.validation_fraction,
-            seed=job.seed,
-        )
-    return held_out
 
 
 def _own_size(train: Split) -> int:
@@ -351,25 +322,15 @@ def _write(
                 broken.append(f"{split.name(row)} {bad[i]}")
                 writers[goes_to].broken += 1
                 if len(broken) > max(MOST_BROKEN * total, NAMED_BROKEN):
-                    raise _too_many(broken, f"the first {row + 1:,} images of {total:,}", name)
+                    raise too_many(broken, f"the first {row + 1:,} images of {total:,}", name)
             else:
                 writers[goes_to].add(image, pixels[i], int(split.labels[row]), split.name(row))
             row += 1
         job.report(ImageProgress("images", job.name, name, row, total))
     assert row == total, "as many images as labels"
     if len(broken) > MOST_BROKEN * total:
-        raise _too_many(broken, f"{total:,} images", name)
-    if not broken:
-        return []
-    return [f"left out {len(broken):,} of {total:,} images of {name}: {listed(broken, 3)}"]
-
-
-def _too_many(broken: list[str], images: str, split: str) -> DataError:
-    return DataError(
-        f"{len(broken):,} of {images} in {split} {is_or_are(broken)} broken: "
-        f"{listed(broken, NAMED_BROKEN)}",
-        hint="up to 1 % are left out; mend or remove them",
-    )
+        raise too_many(broken, f"{total:,} images", name)
+    return [left_out(broken, total, name)] if broken else []
 
 
 def _decoded(
