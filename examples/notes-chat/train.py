@@ -802,8 +802,9 @@ def main() -> None:
         if isinstance(event, CheckpointDue):
             file = options.out / "checkpoint.pt"
             save_checkpoint(file, model, optimizers, scaler, state, average)
-            if event.best:
-                save_model(options.out / "weights.pt", used)
+            weights = options.out / "weights.pt"
+            if event.best or not weights.exists():
+                save_model(weights, used)
 
 
 def tell(event: LoopEvent, steps: int) -> None:
