@@ -355,3 +355,13 @@ def test_a_step_may_be_written_as_its_folder_has_it(run: Run) -> None:
     )
     with pytest.raises(CheckpointError, match="no checkpoint of step 0"):
         run.checkpoint("0")
+
+
+@pytest.mark.parametrize("created_at", ["1e300", "-1.0", "NaN", "Infinity"])
+def test_a_time_that_no_calendar_has_is_none(run: Run, created_at: str) -> None:
+    path = run.path / "meta.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "created_at": 0.5}).replace("0.5", created_at))
+    read = Run(run.path).meta
+    assert abs(read.created_at - time.time()) < 3600, "that of the folder instead"
+    assert read.to_json()["created"].startswith("20")

@@ -241,7 +241,7 @@ def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
     device += ["compiled"] if state.compiled else []
     git = meta.git or {}
     commit = f"{str(git.get('commit', ''))[:10]}{' and changes' if git.get('dirty') else ''}"
-    created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(meta.created_at))
+    created = _clock(meta.created_at, always="%Y-%m-%d %H:%M:%S")
     return [
         ("history", _history(state)),
         ("queue", _queue_line(state)),
@@ -349,14 +349,14 @@ def _left_line(state: "State", now: float) -> str:
     return f"{format_duration(max(0.0, ends_at - now))}, until {_clock(ends_at)}"
 
 
-def _clock(at: float) -> str:
-    """The time of day, and the day if it isn't today."""
+def _clock(at: float, *, always: str | None = None) -> str:
+    """The time of day, and the day if it isn't today; or in the format that is `always` used."""
     try:
         local = time.localtime(at)
     except (OverflowError, ValueError, OSError):
         return "a time that no calendar has"
     today = local[:3] == time.localtime()[:3]
-    return time.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M", local)
+    return time.strftime(always or ("%H:%M:%S" if today else "%Y-%m-%d %H:%M"), local)
 
 
 def _loss_of_worker(run: "Run", state: "State") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _DISTRIBUTIONS = ("maquette", "torch", "numpy", "tokenizers", "safetensors")
+_NO_CALENDAR = 2.5e11  # Unix seconds that no calendar has any more: after the year 9999
 _TYPES = {"git": (dict, type(None))}  # of fields that may have others than their default
 
 
@@ -130,4 +131,6 @@ def read_meta(path: Path) -> Meta:
         and type(content[field.name])
         in _TYPES.get(field.name, (type(getattr(default, field.name)),))
     }
+    if not 0 <= known.get("created_at", 0.0) < _NO_CALENDAR:  # NaN isn't either
+        del known["created_at"]
     return dataclasses.replace(default, **{**known, "id": path.name})

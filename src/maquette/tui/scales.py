@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from maquette.quantities import format_count, format_duration
 
+_MOST = 1e100
 _ROUND = (1.0, 2.0, 5.0, 10.0)
 _ROUND_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600)
 
@@ -19,9 +20,9 @@ class Scale(NamedTuple):
 
     def share(self, value: float) -> float | None:
         """Where a value lies between `low` (0) and `high` (1); None for one without a place."""
+        if not drawable(value, log=self.log):
+            return None
         if self.log:
-            if value <= 0:
-                return None
             return math.log(value / self.low) / (math.log(self.high / self.low) or 1.0)
         return (value - self.low) / ((self.high - self.low) or 1.0)
 
@@ -32,9 +33,14 @@ class Scale(NamedTuple):
         return self.low + share * (self.high - self.low)
 
 
+def drawable(value: float, *, log: bool) -> bool:
+    """Whether a value has a place on an axis: finite, and far from where arithmetic overflows."""
+    return abs(value) < _MOST and (not log or value > 1 / _MOST)
+
+
 def span(values: Sequence[float], *, log: bool, margin: float = 0.0) -> Scale | None:
     """The scale that has room for these values; None if there are none for it."""
-    known = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+    known = [v for v in values if drawable(v, log=log)]
     if not known:
         return None
     low, high = min(known), max(known)
