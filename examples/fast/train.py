@@ -363,28 +363,26 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Loss in nats per token, or per image, over a fixed set of them, and what follows from it.
+    """How the model does on a fixed part of a split.
 
-    `word_perplexity` is there for sources that count words as the papers do (WikiText).
-    `best` says that no earlier evaluation of this run had a lower loss. Of several sources, `loss`
-    is the mean by their shares in the training; `sources` has the loss of each, and `tokens_seen`
-    how many of its tokens were trained on so far.
-    Of images, `accuracy` is the share told right, and `top5` that among the five likeliest classes.
+    `best` says that no earlier evaluation of this run had a lower loss.
     """
 
     kind: ClassVar[str] = "evaluated"
     step: int
     split: str
     loss: float
+    """Mean in nats, over tokens or images; of several sources, by their shares in the training."""
     perplexity: float | None = None
     bits_per_byte: float | None = None
     word_perplexity: float | None = None
+    """Of sources that count words as the papers do (WikiText)."""
     best: bool = False
     seconds: float = 0.0
     sources: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    """The loss of each of several sources."""
     tokens_seen: dict[str, int] = dataclasses.field(default_factory=dict, hash=False)
-    accuracy: float | None = None
-    top5: float | None = None
+    """How many tokens of each were trained on so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,8 @@ class _Reach:
             yield node.id
         elif isinstance(node, ast.Attribute):
             self._attributes.add(node.attr)
+        elif isinstance(node, ast.keyword):
+            self._attributes.add(node.arg or "")
         elif isinstance(node, ast.MatchClass):
             self._attributes |= set(node.kwd_attrs)
         elif isinstance(node, ast.Import | ast.ImportFrom):

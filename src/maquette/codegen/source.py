@@ -213,14 +213,14 @@ def _members(node: ast.stmt, *, ours: bool) -> Iterator[Member]:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
             name = None if inner.name.startswith("__") else inner.name
         elif isinstance(inner, ast.Assign | ast.AnnAssign):
-            [name] = _binds(inner) if not holds_data or _is_of_class(inner) else [None]
+            [name] = _binds(inner) if not holds_data or _is_optional(inner) else [None]
         yield Member(name if ours else None, inner, last + 1, end)
         last = end
 
 
-def _is_of_class(node: ast.Assign | ast.AnnAssign) -> bool:
-    """Whether it is no field of the objects."""
-    return isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation).startswith("ClassVar")
+def _is_optional(node: ast.Assign | ast.AnnAssign) -> bool:
+    """Whether objects can be made without it: it is a field with a default, or the class's own."""
+    return isinstance(node, ast.AnnAssign) and node.value is not None
 
 
 def _holds_data(node: ast.ClassDef) -> bool:
