@@ -15,7 +15,8 @@ from textual.widgets import Input, Log
 from maquette.events import StepDone, to_row
 from maquette.runs.label import Label
 from maquette.runs.store import Run, Store
-from maquette.tui.panes import CurvesPane, outline
+from maquette.tui.curves import CurvesPane
+from maquette.tui.panes import outline
 from maquette.tui.plot import Plot
 from maquette.tui.table import RunsTable
 from tests.tui.pilots import hides, play, screen, shows, until

@@ -18,9 +18,10 @@ from maquette.runs.store import Run
 from maquette.serving.runs_board import row_of
 from maquette.tui import figures
 from maquette.tui.course import Course
+from maquette.tui.curves import CurvesPane, Look, Pane
 from maquette.tui.figures import Row
 from maquette.tui.page import KEYS, LIVE, Page
-from maquette.tui.panes import PANES, CurvesPane, LogPane, Look, Pane, SamplesPane
+from maquette.tui.panes import PANES, LogPane, SamplesPane
 from maquette.tui.plot import number
 
 _LOOK_SECONDS = 0.5
