@@ -93,6 +93,13 @@ def test_keys_of_another_kind_and_what_a_budget_chooses_go() -> None:
     assert "# a name" in changed.text
 
 
+def test_a_part_tells_its_own_kind_and_the_default_one() -> None:
+    optimizer = line(draft().set("train.optimizer.kind", "muon"), "train.optimizer")
+    assert (optimizer.written, optimizer.default) == ("muon", "adamw")
+    assert line(draft("name: x"), "data.sources.stories").default == "stories"
+    assert line(draft(), "data.sources.tales").written == "stories"
+
+
 def test_texts_are_meant_as_texts() -> None:
     for text in ("123", "no", "[a]: {b", "# none", "🙂 'x' \"y\"", " two\tblanks "):
         changed = draft().set("train.sample.prompt", text, is_text=True)

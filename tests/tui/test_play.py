@@ -250,7 +250,7 @@ def test_any_size_and_any_text(store: Store, size: tuple[int, int], dark: bool) 
     async def script(pilot: Pilot[None]) -> None:
         page = await opened(pilot, store)
         await until(pilot, lambda: page.loaded)
-        long = "word " * 5000
+        long = "word " * 1500
         for text in (long, "[/x] [bold]", "\x1b[31m\x07é", "🙂" * 300):
             await send(pilot, text)
             await until(pilot, lambda: not page.busy)
@@ -392,6 +392,7 @@ def test_a_real_language_model(tmp_path: Path) -> None:
     start(Store(run.path.parent), script)
 
 
+@pytest.mark.slow
 def test_a_real_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import Image
 

@@ -200,13 +200,14 @@ def _kind_lines(
     about = (field.description or "") if field is not None else (part.__doc__ or "" if part else "")
     several = tuple(kinds) if len(kinds) > 1 else ()
     written = node.child("kind") if node is not None else None
+    default = _default_kind(field) if field is not None else "" if node is not None else kind or ""
     yield Line(
         path,
         depth,
         about,
         expected=f"one of {', '.join(several)}" if several else "",
         written=kind if several and written is not None else None,
-        default=kind or "" if several else "",
+        default=default if several else "",
         choices=several,
         heading=True,
         source=field is None,
@@ -223,9 +224,12 @@ def _written_kind(node: Node) -> str | None:
 
 
 def _kind_now(node: Node | None, field: FieldInfo) -> str | None:
-    written = _written_kind(node) if node is not None else None
+    return (_written_kind(node) if node is not None else None) or _default_kind(field)
+
+
+def _default_kind(field: FieldInfo) -> str:
     default = None if field.is_required() else field.get_default(call_default_factory=True)
-    return written or getattr(default, "kind", None)
+    return str(getattr(default, "kind", ""))
 
 
 def _value_line(path: str, depth: int, field: FieldInfo, node: Node | None) -> Line:
