@@ -112,6 +112,8 @@ def pictures(store: Store, name: str) -> dict[Path, str]:
             for size in SIZES:
                 await pilot.resize_terminal(*size)
                 await shows(pilot, *texts)
+                for line in app.screen.query("Input, TextArea"):
+                    line.cursor_blink = False  # type: ignore[attr-defined]
                 await pilot.pause()
                 found[file_of(name, size)] = _taken(app)
             if name in LIGHT:

@@ -103,6 +103,7 @@ class TextScreen(PlayPage):
         self.mode.set_reactive(Choice.value, "chat" if talks else "write")
         self.turns: list[Turn] = []
         self._shown_at = 0.0
+        self._follows, self._at = True, 0
 
     def body(self) -> ComposeResult:
         """What was said, a line about what goes on, where to write; settings beside it."""
@@ -118,7 +119,6 @@ class TextScreen(PlayPage):
         """Begin where to write."""
         super().on_mount()
         self._set_mode()
-        self.query_one("#transcript").anchor()
         self.query_one(Prompt).focus()
 
     def on_resize(self) -> None:
@@ -253,7 +253,8 @@ class TextScreen(PlayPage):
         self.query_one("#invitation").display = False
         transcript = self.query_one("#transcript", VerticalScroll)
         transcript.mount(turn.shown)
-        transcript.anchor()
+        transcript.scroll_end(animate=False)
+        self._follows, self._at = True, 0
         return True
 
     def _said(self, turns: list[Turn]) -> list[dict[str, str]]:
@@ -293,15 +294,24 @@ class TextScreen(PlayPage):
     def hear(self, row: dict[str, Any]) -> None:
         """Show what came, and how it ended."""
         turn = self.turns[-1]
+        transcript = self.query_one("#transcript", VerticalScroll)
+        at = transcript.scroll_offset.y  # lower than before: somebody scrolled up, to look back
+        self._follows = at >= transcript.max_scroll_y or (self._follows and at >= self._at)
+        self._at = at
         if row["kind"] == "piece":
             turn.answer += row["text"]
             # A long text takes long to draw.
             if time.monotonic() - self._shown_at > 0.1 + len(turn.answer) / 40_000:
                 turn.shown.write(turn.answer, pending=True)
                 self._shown_at = time.monotonic()
-            return
-        turn.kept = bool(turn.answer)
-        turn.shown.write(turn.answer, self._note(row, turn))
+        else:
+            turn.kept = bool(turn.answer)
+            turn.shown.write(turn.answer, self._note(row, turn))
+            self._say_speed(row)
+        if self._follows:
+            transcript.scroll_end(animate=False)
+
+    def _say_speed(self, row: dict[str, Any]) -> None:
         speed = ""
         if row["seconds"] > 0:
             speed = f", {row['characters'] / row['seconds']:,.0f} a second"
