@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.presets import LANGUAGE
+from tests.presets import IMAGES, LANGUAGE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -31,8 +31,8 @@ def is_left_by_tools(file: Path) -> bool:
 MADE = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
 
 
-def test_every_preset_for_text_has_one() -> None:
-    assert set(LANGUAGE) <= set(MADE)
+def test_every_preset_has_one() -> None:
+    assert {*LANGUAGE, *IMAGES} == {*MADE}
 
 
 @pytest.mark.parametrize("preset", MADE)
