@@ -66,7 +66,12 @@ class Page(Screen[None]):
         yield from ()
 
     def on_mount(self) -> None:
-        """Write the line on top."""
+        """Write the line on top, and anew when the theme changes."""
+        self.show_top()
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.recolour())
+
+    def recolour(self) -> None:
+        """Write in the colours of the new theme what has its colours in it."""
         self.show_top()
 
     def on_resize(self) -> None:

@@ -217,6 +217,13 @@ class RunScreen(Page):
         colour = self.app.theme_variables[names.get(status, "error")]
         return f"{colour} bold reverse" if status in ("failed", "lost") else colour
 
+    def recolour(self) -> None:
+        """Write the figures and the tab in the colours of the new theme."""
+        super().recolour()
+        self._show_figures()
+        if self._seen is not None:
+            self._pane.take(self._seen)
+
     def _show_figures(self) -> None:
         self.query_one("#figures", Static).update(self._figures())
 

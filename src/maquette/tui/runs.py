@@ -83,6 +83,11 @@ class RunsScreen(Page):
         self._show()
         super().looked()
 
+    def recolour(self) -> None:
+        """Write the chosen run at a glance in the colours of the new theme."""
+        super().recolour()
+        self._show()
+
     def _show(self) -> None:
         table = self.query_one(RunsTable)
         rows = self._shown()
