@@ -5,7 +5,6 @@ Made by `maquette eject` (maquette 0.1.0) from the spec chat-tune; blueprint 65b
 
 import argparse
 import math
-import sys
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 
 from data import fixed_windows, read_texts
 from device import autocast, choose_device, choose_precision
-from errors import ReadableError
+from errors import run
 from model import GPT, IGNORE, SHAPE, WEIGHTS, load_model
 from text import BytesTokenizer
 
@@ -156,7 +155,4 @@ def tell(name: str, losses: Losses) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ReadableError as error:
-        sys.exit(f"error: {error}")
+    run(main)

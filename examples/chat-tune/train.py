@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import math
 import signal
-import sys
 import threading
 import time
 import zlib
@@ -27,7 +26,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data import SEED, Batches, Corpus, fixed_windows, read_texts
 from device import autocast, choose_device, choose_precision
-from errors import DataError, ReadableError, SpecError, TrainingError
+from errors import DataError, SpecError, TrainingError, count, rate, run
 from eval import combine, evaluate
 from generate import SamplingOptions, generate_text
 from model import GPT, HERE, IGNORE, OUT, SHAPE, fill, load_model, read_file, save_model, write_file
@@ -710,9 +709,9 @@ SAMPLE_EVERY = 60
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description="Train the model.")
-    parser.add_argument("--steps", type=int, default=STEPS, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE, help="default: %(default)s")
-    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, metavar="RATE")
+    parser.add_argument("--steps", type=count, default=STEPS, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=count, default=BATCH_SIZE, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=rate, default=LEARNING_RATE, metavar="RATE")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--data", metavar="FILE", help="other dialogues")
     parser.add_argument("--out", type=Path, default=OUT, help="a folder to write into")
@@ -726,6 +725,7 @@ def main() -> None:
     device = choose_device(options.device)
     precision = choose_precision("auto", device)
     arithmetic = autocast(device, precision)
+    options.out.mkdir(parents=True, exist_ok=True)
     tokenizer = BytesTokenizer()
     corpus = read_texts(tokenizer, options.data)
     torch.manual_seed(SEED)
@@ -767,6 +767,8 @@ def main() -> None:
     state = TrainState()
     if options.resume:
         state = load_checkpoint(options.out / "checkpoint.pt", model, optimizers, scaler, average)
+    weights = options.out / "weights.pt"
+    kept = options.resume and weights.exists()  # those of an earlier training give way
     interrupted = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: interrupted.set())
     used = model if average is None else average.module
@@ -795,9 +797,9 @@ def main() -> None:
         if isinstance(event, CheckpointDue):
             file = options.out / "checkpoint.pt"
             save_checkpoint(file, model, optimizers, scaler, state, average)
-            weights = options.out / "weights.pt"
-            if event.best or not weights.exists():
+            if event.best or not kept:
                 save_model(weights, used)
+                kept = True
 
 
 def tell(event: LoopEvent, steps: int) -> None:
@@ -813,7 +815,4 @@ def tell(event: LoopEvent, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ReadableError as error:
-        sys.exit(f"error: {error}")
+    run(main)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 class ReadableError(Exception):
     """Something a person can read and act on; printed without a traceback."""
 
+    exit_code = 1
+
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -23,6 +25,8 @@ class ReadableError(Exception):
 
 class UsageError(ReadableError):
     """Wrong use: nothing was started."""
+
+    exit_code = 2
 
 
 class SpecError(UsageError):
@@ -59,7 +63,7 @@ def run(main: Callable[[], None]) -> None:
         sys.stdout.flush()
     except ReadableError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # nobody reads on
@@ -71,8 +75,8 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(1)
 
 
-def positive(text: str) -> int:
-    """A whole number above 0, for an option. Raises ValueError."""
+def count(text: str) -> int:
+    """A whole number above 0, from an option. Raises ValueError."""
     number = int(text)
     if number < 1:
         raise ValueError("not above 0")
@@ -80,7 +84,7 @@ def positive(text: str) -> int:
 
 
 def rate(text: str) -> float:
-    """A finite number above 0, for an option. Raises ValueError."""
+    """A finite number above 0, from an option. Raises ValueError."""
     number = float(text)
     if not 0 < number < math.inf:
         raise ValueError("not above 0, or not finite")

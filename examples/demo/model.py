@@ -3,6 +3,7 @@
 Made by `maquette eject` (maquette 0.1.0) from the spec demo; blueprint 71e07dda7213e31a.
 """
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -472,11 +473,16 @@ def load_model(file: Path, model: nn.Module) -> None:
 
 
 def write_file(file: Path, value: dict[str, Any]) -> None:
-    """Write tensors and plain values, and then give the file its name."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write tensors and plain values, and then give the file its name. Raises CheckpointError."""
     unfinished = file.with_name(f"{file.name}.unfinished")
-    torch.save(value, unfinished)
-    unfinished.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(value, unfinished)
+        unfinished.replace(file)
+    except (OSError, RuntimeError) as error:  # torch makes the latter of a full disk
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+        raise CheckpointError(f"{file} can't be written: {error}") from None
 
 
 def read_file(file: Path) -> dict[str, Any]:

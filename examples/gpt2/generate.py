@@ -6,7 +6,6 @@ Made by `maquette eject` (maquette 0.1.0) from the spec gpt2; blueprint a6be616f
 import argparse
 import codecs
 import math
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from device import choose_device
-from errors import ReadableError
+from errors import count, run
 from model import GPT, SHAPE, WEIGHTS, load_model
 from text import Tokenizer, read_bpe
 
@@ -400,9 +399,9 @@ def main() -> None:
     """Print what the model writes after a prompt, as it comes."""
     parser = argparse.ArgumentParser(description="Let the model write.")
     parser.add_argument("--prompt", default="", help="what it goes on from")
-    parser.add_argument("--max-new-tokens", type=int, default=TOKENS, metavar="N")
+    parser.add_argument("--max-new-tokens", type=count, default=TOKENS, metavar="N")
     parser.add_argument("--temperature", type=float, default=TEMPERATURE, metavar="T")
-    parser.add_argument("--top-k", type=int, default=TOP_K, metavar="K")
+    parser.add_argument("--top-k", type=count, default=TOP_K, metavar="K")
     parser.add_argument("--top-p", type=float, default=1.0, metavar="P")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another text")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
@@ -430,7 +429,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ReadableError as error:
-        sys.exit(f"error: {error}")
+    run(main)

@@ -465,7 +465,8 @@ class Notes:
             )
         if not self._folder.is_dir():
             raise DataError(
-                f"{path}: no such folder", hint="relative paths start at the spec's folder"
+                f"{path}: no such folder",
+                hint="relative paths in a spec file start at its folder, others where you are",
             )
 
     def splits(self) -> tuple[str, ...]:

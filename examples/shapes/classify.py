@@ -11,7 +11,7 @@ import torch
 
 from data import MEAN, STD, class_names, normalise, shape_for
 from device import autocast, choose_device
-from errors import positive, run
+from errors import count, run
 from eval import probabilities
 from images import BrokenError, decode
 from model import SHAPE, WEIGHTS, ConvNeXt, load_model
@@ -21,7 +21,7 @@ def main() -> None:
     """Print the likeliest classes of each image."""
     parser = argparse.ArgumentParser(description="Tell what is in images.")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file")
-    parser.add_argument("--top", type=positive, default=3, metavar="N", help="classes to print")
+    parser.add_argument("--top", type=count, default=3, metavar="N", help="classes to print")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options = parser.parse_args()

@@ -26,7 +26,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data import MEAN, SEED, STD, Ahead, ImageBatches, evaluation_batches, read_all, shape_for
 from device import autocast, choose_device, choose_precision, muon_arithmetic
-from errors import SpecError, TrainingError, positive, rate, run
+from errors import SpecError, TrainingError, count, rate, run
 from eval import evaluate_classifier
 from images import Augmentation, Images
 from model import IGNORE, OUT, ConvNeXt, fill, read_file, save_model, write_file
@@ -759,8 +759,8 @@ AUGMENTATION = Augmentation(
 def arguments() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description="Train the model.")
-    parser.add_argument("--steps", type=positive, default=STEPS, help="default: %(default)s")
-    parser.add_argument("--batch-size", type=positive, default=BATCH_SIZE, help="default: %(default)s")
+    parser.add_argument("--steps", type=count, default=STEPS, help="default: %(default)s")
+    parser.add_argument("--batch-size", type=count, default=BATCH_SIZE, help="default: %(default)s")
     parser.add_argument("--learning-rate", type=rate, default=LEARNING_RATE, metavar="RATE")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--data", metavar="FOLDER|shapes", help="other images")
@@ -779,7 +779,6 @@ def main() -> None:
     for remark in collection.remarks:
         print(remark)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "classes.json").write_text(json.dumps(collection.classes) + "\n")
     torch.manual_seed(SEED)
     model = ConvNeXt(shape_for(collection.classes)).to(device)
     task = ClassifierTask(
@@ -847,6 +846,7 @@ def main() -> None:
         tell(event, options.steps)
         if isinstance(event, CheckpointDue):
             file = options.out / "checkpoint.pt"
+            (options.out / "classes.json").write_text(json.dumps(collection.classes) + "\n")
             save_checkpoint(file, model, optimizers, scaler, state, average)
             if event.best or not kept:
                 save_model(weights, used)

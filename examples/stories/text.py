@@ -427,7 +427,7 @@ def _regular(path: Path, ending: str) -> Path:
     return path
 
 
-_WHERE = "relative paths start at the spec's folder, those of a preset where you are"
+_WHERE = "relative paths in a spec file start at its folder, others where you are"
 
 
 def unreadable(path: Path, error: OSError) -> DataError:

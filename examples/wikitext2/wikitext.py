@@ -170,7 +170,10 @@ def _find(folder: Path, config: str) -> dict[str, list[Path]]:
     if folder.is_file():
         raise DataError(f"{folder}: is a file", hint="give path the folder that holds train.txt")
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder", hint="relative paths start at the spec's one")
+        raise DataError(
+            f"{folder}: no such folder",
+            hint="relative paths in a spec file start at its folder, others where you are",
+        )
     for place in (folder, folder / config, folder / config.removesuffix("-v1")):
         found = {split: _files(place, names) for split, names in _NAMES.items()}
         if any(found.values()):

@@ -9,7 +9,7 @@ from maquette.base import base_weights, inherit
 from maquette.blueprint import serial
 from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.codegen.description import Description, write_code
-from maquette.codegen.folder import write_project
+from maquette.codegen.folder import check_folder, write_project
 from maquette.codegen.image import image_project
 from maquette.codegen.text import text_project
 from maquette.data.text.dialogues import PRIMER, primer_text
@@ -35,6 +35,7 @@ def eject_spec(
     progress: "Callable[[AnyProgress], None] | None" = None,
 ) -> None:
     """Write the project of a spec, a file or a preset, into a folder. Raises MaquetteError."""
+    check_folder(folder, force=force)  # before the data is prepared
     text = read_spec_text(path)
     spec = inherit(load_spec(path), store)
     plan = plan_spec(spec, progress=progress)

@@ -22,7 +22,7 @@ for folder, file, arguments in json.loads(sys.argv[1]):
     sys.path[:0] = [folder]
     sys.argv = [file, *arguments]
     written = io.StringIO()
-    with contextlib.redirect_stdout(written):
+    with contextlib.redirect_stdout(written), contextlib.redirect_stderr(written):
         try:
             runpy.run_path(file, run_name="__main__")
         except SystemExit as end:
@@ -35,7 +35,7 @@ print(json.dumps(outputs))
 
 
 def run_alone(*programs: tuple[Path, str, list[str]]) -> list[str]:
-    """What each program, of a folder and with arguments, prints to stdout."""
+    """What each program, of a folder and with arguments, prints."""
     told = json.dumps([(str(folder), file, arguments) for folder, file, arguments in programs])
     done = subprocess.run(
         [sys.executable, "-P", "-W", "error", "-c", _ALONE, told],

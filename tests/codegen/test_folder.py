@@ -67,6 +67,9 @@ def test_force_replaces_what_was_ejected_and_nothing_else(tmp_path: Path) -> Non
         (lambda f: (f / "c.py").symlink_to("a.py"), r"c\.py: not made by eject"),
         (lambda f: (f / "tests" / "b.py").write_text("edited"), r"tests/b\.py: changed since"),
         (lambda f: (f / MANIFEST).write_text("{"), "is damaged"),
+        (lambda f: (f / MANIFEST).write_text('{"files": {"../b.py": ""}}'), "is damaged"),
+        (lambda f: (f / "new").write_text("mine"), r"new/d\.py: not made by eject"),
+        (lambda f: (f / "new").symlink_to(f.parent), r"new/d\.py: not made by eject"),
         (lambda f: (f / MANIFEST).unlink(), r"a\.py: not made by eject"),
     ],
 )
@@ -79,8 +82,27 @@ def test_force_touches_no_file_of_somebody_else(
     change(folder)
     before = contents(folder)
     with pytest.raises(UsageError, match=message):
-        write_project(folder, {"a.py": b"new", "c.py": b"three"}, force=True)
+        write_project(folder, {"a.py": b"new", "c.py": b"three", "new/d.py": b""}, force=True)
     assert contents(folder) == before
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    write_project(tmp_path / "link", FILES)
+    assert (tmp_path / "link").is_symlink()
+    assert contents(tmp_path / "real") == FILES
+
+
+def test_nothing_is_written_beside_a_folder_that_is_there(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    before = folder.stat().st_ino  # it may be a disk, or stand where nothing else may be written
+    write_project(folder, FILES)
+    write_project(folder, {"a.py": b"new"}, force=True)
+    assert folder.stat().st_ino == before
+    assert contents(folder) == {"a.py": b"new"}
+    assert sorted(path.name for path in folder.iterdir()) == [MANIFEST, "a.py", "tests"]
 
 
 def test_what_fails_on_the_way_leaves_nothing(

@@ -32,7 +32,9 @@ NOTES = {
 
 def bytes_spec(folder: Path) -> Spec:
     train = {"optimizer": {"kind": "muon"}, "average": 0.9, "evaluate": {"every": 6, "windows": 4}}
-    return tiny_spec(folder, model={"norm": "layer", "mlp": "relu2"}, steps=STEPS, **train)
+    schedule = {"warmup_steps": 3}
+    model = {"norm": "layer", "mlp": "relu2"}
+    return tiny_spec(folder, model=model, steps=STEPS, schedule=schedule, **train)
 
 
 def bpe_spec(folder: Path) -> Spec:
@@ -102,10 +104,20 @@ def told(projects: dict[str, Ejected]) -> dict[str, str]:
     """What the projects' programs print."""
     folders = {name: project.folder for name, project in projects.items()}
     resumed = folders["bytes"].parent / "resumed"
+    over = folders["bytes"].parent / "over"
+    over.mkdir()
+    torch.save({"of": "an earlier training"}, over / "weights.pt")
     programs = {
         **{name: (folder, "train.py", ["--device", "cpu"]) for name, folder in folders.items()},
-        "half": (folders["bytes"], "../half.py", [str(resumed)]),
+        "half": (folders["bytes"], "../half.py", [str(resumed), "9"]),
         "rest": (folders["bytes"], "train.py", ["--out", str(resumed), "--resume"]),
+        "over": (folders["bytes"], "../half.py", [str(over), "2"]),
+        "few steps": (folders["bytes"], "train.py", ["--steps", "2", "--out", "few"]),
+        **{
+            " ".join(wrong): (folders["bytes"], program, wrong)
+            for program, found in MISTAKES.items()
+            for wrong, _, _ in found
+        },
         "eval": (folders["bytes"], "eval.py", []),
         "eval bpe": (folders["bpe"], "eval.py", ["--split", "train"]),
         "eval nothing": (folders["bytes"], "eval.py", ["--weights", "nowhere.pt"]),
@@ -122,15 +134,34 @@ def told(projects: dict[str, Ejected]) -> dict[str, str]:
     return dict(zip(programs, run_alone(*programs.values()), strict=True))
 
 
-# Ctrl-C after step 9: the training ends there, with a checkpoint.
+# What is typed -> how the program ends, and what it says.
+MISTAKES: dict[str, list[tuple[list[str], int, str]]] = {
+    "train.py": [
+        (["--batch-size", "0"], 2, "invalid count value: '0'"),
+        (["--steps", "-1"], 2, "invalid count value: '-1'"),
+        (["--learning-rate", "nan"], 2, "invalid rate value: 'nan'"),
+        (["--device", "abacus"], 2, "error: --device 'abacus' is not a device"),
+        (["--out", "model.py"], 1, "error: model.py: File exists"),
+        (["--resume", "--out", "nowhere"], 1, "checkpoint.pt: no such file"),
+        (["--data", "nowhere.txt"], 1, "nowhere.txt: no such file"),
+    ],
+    "generate.py": [
+        (["--max-new-tokens", "0"], 2, "invalid count value: '0'"),
+        (["--temperature", "-1"], 2, "temperature=-1.0 must be"),
+    ],
+    "eval.py": [(["--split", "nothing"], 2, "there are train, validation")],
+}
+
+# Ctrl-C after a step: the training ends there, with a checkpoint.
 HALF = """
 import os, signal, sys, train
 tell = train.tell
 def interrupt(event, steps):
     tell(event, steps)
-    if event.step == 9 and isinstance(event, train.StepDone):
+    if event.step == last and isinstance(event, train.StepDone):
         os.kill(os.getpid(), signal.SIGINT)
 train.tell = interrupt
+last = int(sys.argv[2])
 sys.argv[1:] = ["--out", sys.argv[1]]
 train.main()
 """
@@ -168,6 +199,36 @@ def test_a_resumed_training_repeats_it_too(told: dict[str, str]) -> None:
     assert first + second == steps(told["bytes"])
 
 
+@pytest.mark.parametrize(
+    ("typed", "code", "said"), [mistake for found in MISTAKES.values() for mistake in found]
+)
+def test_mistakes_are_told_without_a_traceback(
+    typed: list[str], code: int, said: str, told: dict[str, str]
+) -> None:
+    output = told[" ".join(typed)]
+    assert said in output
+    assert output.endswith(f"exit {code}\n")
+    assert "Traceback" not in output
+
+
+def test_a_short_training_warms_up_no_longer_than_it_takes(told: dict[str, str]) -> None:
+    assert [line.split()[1] for line in steps(told["few steps"]) if "validation" not in line] == [
+        "1/2",
+        "2/2",
+    ]
+
+
+def test_weights_of_an_earlier_training_give_way(
+    projects: dict[str, Ejected], told: dict[str, str]
+) -> None:
+    assert steps(told["over"])[-1].startswith("step 2/")
+    over = projects["bytes"].folder.parent / "over"
+    kept = torch.load(over / "weights.pt", weights_only=True)
+    average = torch.load(over / "checkpoint.pt", weights_only=True)["average"]
+    assert kept.keys() == average.keys()
+    assert all(torch.equal(kept[name], average[name]) for name in kept)
+
+
 def test_the_same_weights_give_the_same_logits(
     projects: dict[str, Ejected], told: dict[str, str]
 ) -> None:
@@ -196,7 +257,7 @@ def test_eval_and_generate_use_what_was_trained(
 
 def test_other_text_can_be_given(told: dict[str, str]) -> None:
     assert len([line for line in steps(told["other text"]) if "validation" not in line]) == 2
-    assert "exit error: text has" in told["short"]
+    assert "error: text has" in told["short"]
     assert "give it more text" in told["short"]
 
 

@@ -14,6 +14,17 @@ MANIFEST = ".maquette-eject.json"
 """What was written, and the SHA-256 of each file: so that a later project knows its own files."""
 
 
+def check_folder(folder: Path, *, force: bool = False) -> None:
+    """Raise UsageError unless the folder isn't there or is empty; `force` lets any folder pass."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file", hint="name a folder")
+    if not force and folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(
+            f"{folder} isn't empty",
+            hint="name another folder; --force replaces an earlier project, and nothing else",
+        )
+
+
 def write_project(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
     """Write a project's files into a folder that isn't there or is empty.
 
@@ -21,27 +32,24 @@ def write_project(folder: Path, files: Mapping[str, bytes], *, force: bool = Fal
     that are no longer part of it removed. Raises UsageError where that would touch a file that it
     didn't write, or that was changed since.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", hint="name a folder")
-    occupied = folder.is_dir() and any(folder.iterdir())
-    if occupied and not force:
-        raise UsageError(
-            f"{folder} isn't empty",
-            hint="name another folder; --force replaces an earlier project, and nothing else",
-        )
-    known = _written_before(folder) if occupied else {}
+    folder = folder.resolve()  # a link to a folder stays one
+    check_folder(folder, force=force)
+    known = _written_before(folder)
     _check_untouched(folder, known, files)
     hashes = {name: _hash(content) for name, content in files.items()}
     manifest = json.dumps({"files": hashes}, indent=2, sort_keys=True) + "\n"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    there = folder.is_dir()
+    if not there:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder if there else folder.parent  # which may be another disk
+    place = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=aside))
     try:
         for name, content in (*files.items(), (MANIFEST, manifest.encode())):
             file = place / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
         place.chmod(0o777 & ~_umask())
-        if not occupied:
+        if not there:
             place.replace(folder)
             return
         for name in (*files, MANIFEST):
@@ -57,6 +65,8 @@ def _written_before(folder: Path) -> dict[str, str]:
     """File -> its hash, of the project that is in a folder. Raises UsageError."""
     try:
         files = json.loads((folder / MANIFEST).read_bytes())["files"]
+        if any(Path(name).is_absolute() or ".." in Path(name).parts for name in files):
+            raise ValueError("a file outside")
         return {str(name): str(found) for name, found in files.items()}
     except FileNotFoundError:
         return {}
@@ -71,6 +81,10 @@ def _check_untouched(folder: Path, known: Mapping[str, str], files: Mapping[str,
     strange, changed = [], []
     for name in sorted({*known, *files}):
         file = folder / name
+        outer = [folder / part for part in Path(name).parents][:-1]
+        if any(part.is_symlink() or (part.exists() and not part.is_dir()) for part in outer):
+            strange.append(name)
+            continue
         if not os.path.lexists(file):
             continue
         if name not in known or file.is_symlink() or not file.is_file():
