@@ -39,6 +39,8 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="is a file"):
         write_project(tmp_path / "file", FILES, force=True)
+    with pytest.raises(UsageError, match=r"file is a file"):
+        write_project(tmp_path / "file" / "in" / "it", FILES)
     assert contents(tmp_path) == {"mine.txt": b"mine", "file": b""}
 
 

@@ -1,5 +1,6 @@
 """eject: a spec or a run as a project of its own."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -41,4 +42,4 @@ def eject(
         saved = writing.find_checkpoint(run, checkpoint)
         eject_run(run, folder, checkpoint=saved.step, force=force)
     print(folder)
-    common.say(f"next: cd {folder} && python train.py --help")
+    common.say(f"next: cd {shlex.quote(str(folder))} && python train.py --help")

@@ -16,8 +16,9 @@ MANIFEST = ".maquette-eject.json"
 
 def check_folder(folder: Path, *, force: bool = False) -> None:
     """Raise UsageError unless the folder isn't there or is empty; `force` lets any folder pass."""
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file", hint="name a folder")
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UsageError(f"{there} is a file", hint="name a folder")
     if not force and folder.is_dir() and any(folder.iterdir()):
         raise UsageError(
             f"{folder} isn't empty",

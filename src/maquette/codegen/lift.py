@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from maquette.codegen.source import (
     LIBRARY,
@@ -158,26 +159,10 @@ class _Reach:
         ]
 
     def _read(self, module: str, node: ast.AST, *, without: Collection[int] = ()) -> None:
-        for name in self._mentions(module, node, without):
+        read = _mentions(module, node, without) if without else _all_mentions(module, node)
+        self._attributes |= read.attributes
+        for name in read.names:
             self._find(module, name)
-
-    def _mentions(self, module: str, node: ast.AST, without: Collection[int]) -> Iterator[str]:
-        if id(node) in without:
-            return
-        if isinstance(node, ast.Name):
-            yield node.id
-        elif isinstance(node, ast.Attribute):
-            self._attributes.add(node.attr)
-        elif isinstance(node, ast.keyword):
-            self._attributes.add(node.arg or "")
-        elif isinstance(node, ast.MatchClass):
-            self._attributes |= set(node.kwd_attrs)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            _check_local_import(module, node)
-        for annotation in _quoted(node):
-            yield from self._mentions(module, annotation, ())
-        for child in ast.iter_child_nodes(node):
-            yield from self._mentions(module, child, without)
 
     def _find(self, module: str, name: str) -> None:
         here = self.library.module(module)
@@ -203,6 +188,41 @@ class _Reach:
                 f"{module} imports {imported.name} from {imported.module}, which doesn't define it"
             )
         return there.definitions[imported.name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Mentions:
+    """The names that code uses, in their order, and the attributes."""
+
+    names: tuple[str, ...]
+    attributes: frozenset[str]
+
+
+def _mentions(module: str, node: ast.AST, without: Collection[int]) -> _Mentions:
+    names: dict[str, None] = {}
+    attributes: set[str] = set()
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if id(part) in without:
+            continue
+        if isinstance(part, ast.Name):
+            names[part.id] = None
+        elif isinstance(part, ast.Attribute):
+            attributes.add(part.attr)
+        elif isinstance(part, ast.keyword):
+            attributes.add(part.arg or "")
+        elif isinstance(part, ast.MatchClass):
+            attributes |= set(part.kwd_attrs)
+        elif isinstance(part, ast.Import | ast.ImportFrom):
+            _check_local_import(module, part)
+        waiting += reversed([*_quoted(part), *ast.iter_child_nodes(part)])
+    return _Mentions(tuple(names), frozenset(attributes))
+
+
+@lru_cache(maxsize=1 << 14)  # the library's own code is the same for every project
+def _all_mentions(module: str, node: ast.AST) -> _Mentions:
+    return _mentions(module, node, ())
 
 
 def _check_local_import(module: str, node: ast.Import | ast.ImportFrom) -> None:
