@@ -372,7 +372,8 @@ def write_file(file: Path, value: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch makes the latter of a full disk
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
-        raise CheckpointError(f"{file} can't be written: {error}") from None
+        hint = "is there room, and may you write there?"
+        raise CheckpointError(f"{file} can't be written: {error}", hint=hint) from None
 
 
 def read_file(file: Path) -> dict[str, Any]:
