@@ -102,7 +102,16 @@ class LogPane(Pane):
         self._follows, self._at = True, 0
 
     def take(self, look: Look) -> None:
-        """Add what is new at the end."""
+        """Add what is new at the end, and keep to it unless somebody scrolled up."""
+        log = self.query_one(Log)
+        at = log.scroll_offset.y
+        self._follows = at >= log.max_scroll_y or (self._follows and at >= self._at)
+        self._read(look)
+        if self._follows:
+            log.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._at = log.scroll_offset.y
+
+    def _read(self, look: Look) -> None:
         if self._tail is None:
             self._tail = TextTail(look.run.log_path, lines=_LOG_LINES)
         try:
@@ -117,16 +126,6 @@ class LogPane(Pane):
         if whole:
             lines = whole.decode("utf-8", "replace").replace("\r", "\n").split("\n")
             self._add([printable_lines(line) for line in lines])
-        self._follow()
-
-    def _follow(self) -> None:
-        """Keep to the end, unless somebody scrolled up; and again once they are back there."""
-        log = self.query_one(Log)
-        at = log.scroll_offset.y
-        self._follows = at >= log.max_scroll_y or (self._follows and at >= self._at)
-        if self._follows:
-            log.scroll_end(animate=False, immediate=True, x_axis=False)
-        self._at = log.scroll_offset.y
 
     def _add(self, lines: Iterable[str]) -> None:
         lines = list(lines)
