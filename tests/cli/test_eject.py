@@ -118,3 +118,22 @@ def test_what_is_neither_spec_nor_run_is_told(capfd: pytest.CaptureFixture[str])
     assert (code, out) == (2, "")
     assert "nothing.yaml: there is no such file" in err
     assert not Path("mine").exists()
+
+
+def test_a_folder_in_use_is_refused_before_the_data_is_looked_at(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plays.yaml").write_text(SPEC)  # its texts aren't there
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine.txt").write_text("mine")
+    code, out, err = call(capfd, "eject", "plays.yaml", "-o", "used")
+    assert (code, out) == (2, "")
+    assert "used isn't empty" in err
+
+
+def test_what_to_type_next_can_be_typed(
+    spec: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = call(capfd, "eject", str(spec), "-o", "my plays")
+    assert (code, out) == (0, "my plays\n")
+    assert "cd 'my plays' && python" in err
