@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from maquette.blueprint import serial
-from maquette.blueprint.blueprint import AnyBlueprint, OptimizerPlan
+from maquette.blueprint.blueprint import AnyBlueprint, OptimizerPlan, TrainPlan
 from maquette.codegen import render
 from maquette.codegen.lift import Choices, Place, lift
+from maquette.spec.parts import TrainPart
 
 NAMES = {"MaquetteError": "ReadableError"}
 """What a project that doesn't know the library calls its definitions."""
@@ -60,11 +61,38 @@ def common_values(blueprint: AnyBlueprint) -> dict[str, Any]:
         "name": blueprint.name,
         "checksum": hashlib.sha256(text.encode()).hexdigest()[:16],
         "seed": blueprint.seed,
+        "seed_text": str(blueprint.seed),
         "parameters": f"{blueprint.parameters['total']:,}",
     }
 
 
-def optimizer_values(plan: OptimizerPlan) -> dict[str, Any]:
+def training_values(part: TrainPart, plan: TrainPlan) -> dict[str, Any]:
+    """How any of them is trained, by the spec's part and the plan that became of it."""
+    schedule = part.schedule
+    return {
+        **_optimizer_values(plan.optimizer),
+        "steps": plan.steps,
+        "steps_text": f"{plan.steps:,}",
+        "batch_size": plan.batch_size,
+        "accumulation": plan.accumulation,
+        "learning_rate": plan.optimizer.learning_rate,
+        "schedule": {
+            "kind": schedule.kind,
+            "warmup_steps": schedule.warmup_steps,
+            "final_fraction": float(schedule.final_fraction),
+            "decay_fraction": float(schedule.decay_fraction),
+        },
+        "evaluate_every": plan.evaluate_every,
+        "checkpoint_every": plan.checkpoint_every or plan.evaluate_every,
+        "average": plan.average,
+        "gradient_clip": plan.gradient_clip,
+        "patience": plan.patience,
+        "precision": plan.precision,
+        "inherited": part.from_run is not None,
+    }
+
+
+def _optimizer_values(plan: OptimizerPlan) -> dict[str, Any]:
     """The optimizer's function, and its arguments but for the rates that the command line sets."""
     arguments: list[tuple[str, float | None]] = [
         ("weight_decay", plan.weight_decay),

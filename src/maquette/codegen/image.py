@@ -8,7 +8,7 @@ from maquette.codegen.description import (
     CodeFile,
     Description,
     common_values,
-    optimizer_values,
+    training_values,
 )
 from maquette.spec.image import CifarPart, ImageSource, ImageSpec
 
@@ -53,10 +53,10 @@ def image_project(
         prose=("README.md", "model_card.md"),
         values={
             **common_values(blueprint),
-            **optimizer_values(blueprint.train.optimizer),
+            **training_values(spec.train, blueprint.train),
             **_model_values(blueprint),
             **_data_values(name, source, blueprint),
-            **_training_values(spec, blueprint),
+            **_training_values(blueprint),
             "has_weights": has_weights,
             "result": None if result is None else f"{result:.4f}",
         },
@@ -101,32 +101,13 @@ def _data_values(name: str, source: ImageSource, blueprint: ImageBlueprint) -> d
     }
 
 
-def _training_values(spec: ImageSpec, blueprint: ImageBlueprint) -> dict[str, Any]:
-    plan, schedule = blueprint.train, spec.train.schedule
+def _training_values(blueprint: ImageBlueprint) -> dict[str, Any]:
+    plan = blueprint.train
     rule = plan.augmentation
     return {
-        "steps": plan.steps,
-        "steps_text": f"{plan.steps:,}",
         "seen": f"{plan.steps * plan.batch_size:,}",
-        "batch_size": plan.batch_size,
-        "accumulation": plan.accumulation,
-        "learning_rate": plan.optimizer.learning_rate,
-        "schedule": {
-            "kind": schedule.kind,
-            "warmup_steps": schedule.warmup_steps,
-            "final_fraction": float(schedule.final_fraction),
-            "decay_fraction": float(schedule.decay_fraction),
-        },
         "augmentation": [(f.name, getattr(rule, f.name)) for f in dataclasses.fields(rule)],
-        "evaluate_every": plan.evaluate_every,
         "evaluate_images": plan.evaluate_windows,
         "flip": plan.evaluate_flip,
-        "checkpoint_every": plan.checkpoint_every or plan.evaluate_every,
-        "average": plan.average,
-        "gradient_clip": plan.gradient_clip,
-        "patience": plan.patience,
-        "precision": plan.precision,
         "layer_decay": None if plan.layer_decay == 1 else plan.layer_decay,
-        "inherited": spec.train.from_run is not None,
-        "seed_text": str(blueprint.seed),
     }

@@ -88,9 +88,13 @@ def word(text: str) -> str:
 
 
 def python(template: str, values: Mapping[str, Any]) -> str:
-    """A template of Python code, filled and checked. Raises ValueError, TypeError."""
-    filled = _environment().get_template(f"{template}.j2").render(values)
-    empty = _environment(empty=True).get_template(f"{template}.j2").render(values)
+    """A template of Python code, filled and checked. Raises ValueError, TypeError.
+
+    Where the folder of a kind of project doesn't have it, it is the one that all share.
+    """
+    names = [f"{template}.j2", f"{template.rpartition('/')[2]}.j2"]
+    filled = _environment().select_template(names).render(values)
+    empty = _environment(empty=True).select_template(names).render(values)
     check_same(ast.parse(filled), ast.parse(empty))
     return filled
 

@@ -9,7 +9,7 @@ from maquette.codegen.description import (
     CodeFile,
     Description,
     common_values,
-    optimizer_values,
+    training_values,
 )
 from maquette.facts import bytes_per_word
 from maquette.spec.schema import DialoguesSource, HubSource, Source, Spec, WikiTextSource
@@ -90,10 +90,10 @@ def text_project(
         prose=("README.md", "model_card.md"),
         values={
             **common_values(blueprint),
-            **optimizer_values(blueprint.train.optimizer),
+            **training_values(spec.train, blueprint.train),
             **_model_values(blueprint),
             **_data_values(spec),
-            **_training_values(spec, blueprint),
+            **_training_values(blueprint),
             "has_weights": has_weights,
             "result": None if result is None else f"{result:.4f}",
         },
@@ -144,37 +144,18 @@ def _source(name: str, source: Source) -> Mapping[str, Any]:
     return {"name": name, "made_by": reader, "seeded": seeded, "arguments": list(written.items())}
 
 
-def _training_values(spec: Spec, blueprint: Blueprint) -> dict[str, Any]:
-    plan, schedule = blueprint.train, spec.train.schedule
-
+def _training_values(blueprint: Blueprint) -> dict[str, Any]:
+    plan = blueprint.train
     return {
-        "steps": plan.steps,
         "tokens": f"{plan.tokens:,}",
-        "batch_size": plan.batch_size,
-        "accumulation": plan.accumulation,
-        "learning_rate": plan.optimizer.learning_rate,
-        "schedule": {
-            "kind": schedule.kind,
-            "warmup_steps": schedule.warmup_steps,
-            "final_fraction": float(schedule.final_fraction),
-            "decay_fraction": float(schedule.decay_fraction),
-        },
         "shares": list(plan.mixture.shares.items()) if plan.mixture else [],
         "answers_only": plan.objective == "chat",
-        "evaluate_every": plan.evaluate_every,
         "evaluate_windows": plan.evaluate_windows,
-        "checkpoint_every": plan.checkpoint_every or plan.evaluate_every,
         "sample_every": plan.sample_every,
         "bytes_per_word": bytes_per_word(blueprint.facts, "validation"),
         "prompt": plan.sample_prompt,
         "sample_tokens": plan.sample_tokens,
         "temperature": plan.sample_temperature,
         "top_k": plan.sample_top_k,
-        "average": plan.average,
-        "gradient_clip": plan.gradient_clip,
-        "patience": plan.patience,
-        "precision": plan.precision,
-        "inherited": spec.train.from_run is not None,
-        "seed_text": str(blueprint.seed),
-        "steps_text": f"{plan.steps:,}",
+        "layer_decay": None,
     }
