@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from maquette.errors import RunError
+from maquette.errors import CheckpointError, RunError
 from maquette.events import CheckpointDue, CheckpointSaved, Finished, StepDone
 from maquette.runs.store import Run, Store
 from maquette.worker import work
@@ -72,6 +72,24 @@ def test_what_is_saved_is_what_was_there_and_is_told_when_it_is_on_the_disk(
         assert (checkpoint.path / "model").read_text() == "first"
         assert saved.bytes == checkpoint.bytes
         assert saver.saved(wait=True) is None  # once told is enough
+
+
+@pytest.mark.parametrize("on_cpu", [False, True])
+def test_checksums_are_taken_beside_the_steps_unless_these_need_the_processor(
+    run: Run, disk: SlowDisk, on_cpu: bool
+) -> None:
+    with Saver(run, lambda folder: _write(folder, "first"), keep=2, on_cpu=on_cpu) as saver:
+        saver.begin(CheckpointDue(1, best=False))
+        assert disk.reached.wait(60)  # of two halves the second has begun
+        (written,) = run.checkpoints_path.glob(".tmp-*/model")
+        written.write_text("later")  # of the same size
+        disk.go.set()
+        saver.saved(wait=True)
+        if on_cpu:
+            with pytest.raises(CheckpointError, match="checksum differs"):
+                Run(run.path).checkpoint("latest")
+        else:
+            assert Run(run.path).checkpoint("latest").step == 1
 
 
 def test_a_disk_that_refuses_is_heard_of_and_nothing_half_written_stays(

@@ -71,7 +71,7 @@ def write_file(path: Path, fill: Callable[[Path], object]) -> None:
 
     def fill_and_sync(temporary: Path) -> None:
         fill(temporary)
-        _sync_and_measure(temporary)
+        _sync(temporary)
 
     _replace(path, fill_and_sync, sync=True)
 
@@ -108,12 +108,17 @@ def commit_folder(
 
 
 def begin_folder(
-    folder: Path, fill: Callable[[Path], None], *, extra: dict[str, Any] | None = None
+    folder: Path,
+    fill: Callable[[Path], None],
+    *,
+    extra: dict[str, Any] | None = None,
+    measure_now: bool = False,
 ) -> Callable[[], int]:
     """The first half of `commit_folder`: the files are written, but needn't be on the disk yet.
 
     Returns the second half, which does all the rest. It may be called by another thread, and must
-    be called once.
+    be called once. With `measure_now` it only waits for the disk: the checksums are taken before
+    this returns, by a thread a file.
     """
     extra = finite(extra or {})
     assert not set(extra) & set(_RESERVED), "these keys belong to the manifest"
@@ -124,10 +129,16 @@ def begin_folder(
         if not folder.parent.is_dir():
             _make_one(folder.parent)
     temporary = _fill(folder, fill)
+    with os_errors("write", folder), _removed_on_error(temporary):
+        names = _files(temporary)
+        paths = [temporary / name for name in names]
+        measured = _measure_at_once(paths) if measure_now else None
 
     def commit() -> int:
         with os_errors("write", folder), _removed_on_error(temporary):
-            files = {name: _sync_and_measure(temporary / name) for name in _files(temporary)}
+            for path in paths:
+                _sync(path)
+            files = dict(zip(names, measured or map(_measure, paths), strict=True))
             assert MANIFEST not in files, "the manifest is written here"
             manifest = _render({"format": 1, **extra, "files": files}).encode()
             _write_new(temporary / MANIFEST, manifest, sync=True)
@@ -151,7 +162,7 @@ def create_folder(folder: Path, fill: Callable[[Path], None]) -> bool:
     temporary = _fill(folder, fill)
     with os_errors("write", folder), _removed_on_error(temporary):
         for name in _files(temporary):
-            _sync_and_measure(temporary / name)
+            _sync(temporary / name)
     return _place(temporary, folder)
 
 
@@ -420,11 +431,20 @@ def _files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in paths)
 
 
-def _sync_and_measure(path: Path) -> dict[str, Any]:
+def _sync(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"size": file.tell(), "sha256": sha256}
+
+
+def _measure(path: Path) -> dict[str, Any]:
+    return {"size": path.stat().st_size, "sha256": digest(path)}
+
+
+def _measure_at_once(paths: list[Path]) -> list[dict[str, Any]]:
+    from concurrent.futures import ThreadPoolExecutor  # imports logging, which `ps` needn't
+
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(_measure, paths))
 
 
 def _render(manifest: dict[str, Any]) -> str:

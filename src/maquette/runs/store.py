@@ -166,11 +166,17 @@ class Run:
         return self.begin_checkpoint(step, fill, best=best)()
 
     def begin_checkpoint(
-        self, step: int, fill: Callable[[Path], None], *, best: bool
+        self,
+        step: int,
+        fill: Callable[[Path], None],
+        *,
+        best: bool,
+        measure_now: bool = False,
     ) -> Callable[[], Checkpoint]:
         """The first half of `commit_checkpoint`, after which what was saved may change.
 
         Returns the second half, for which any thread may wait. No other one may begin meanwhile.
+        With `measure_now` that half leaves the processor alone.
         """
         folder = self.checkpoints_path / f"step-{step:08d}"
         if folder.exists():
@@ -178,7 +184,7 @@ class Run:
         extra: dict[str, Any] = {"step": step, "best": best}
         with contextlib.suppress(OSError):  # a run need not have one
             extra["tokenizer"] = durable.digest(self.tokenizer_path)
-        commit_folder = durable.begin_folder(folder, fill, extra=extra)
+        commit_folder = durable.begin_folder(folder, fill, extra=extra, measure_now=measure_now)
 
         def commit() -> Checkpoint:
             written = commit_folder()

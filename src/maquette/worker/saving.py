@@ -20,13 +20,17 @@ class Saver:
 
     The files are written before `begin` returns, so that training may go on from there. A thread
     reads them back for their checksums, waits for the disk, gives the checkpoint its name, and
-    removes those that aren't kept.
+    removes those that aren't kept. Where the steps are computed `on_cpu`, all of whose cores they
+    need and wait for, the checksums are taken by all cores at once before `begin` returns.
     """
 
-    def __init__(self, run: Run, save: Callable[[Path], None], *, keep: int) -> None:
+    def __init__(
+        self, run: Run, save: Callable[[Path], None], *, keep: int, on_cpu: bool = False
+    ) -> None:
         self._run = run
         self._save = save
         self._keep = keep
+        self._on_cpu = on_cpu
         self._thread = ThreadPoolExecutor(1, initializer=_make_way)
         self._on_its_way: Future[CheckpointSaved] | None = None
 
@@ -34,7 +38,9 @@ class Saver:
         """Save the training as it is now; `saved` says when that is done. Raises RunError."""
         assert self._on_its_way is None, "one at a time"
         begin = time.perf_counter()
-        commit = self._run.begin_checkpoint(due.step, self._save, best=due.best)
+        commit = self._run.begin_checkpoint(
+            due.step, self._save, best=due.best, measure_now=self._on_cpu
+        )
         stood_still = time.perf_counter() - begin
         self._on_its_way = self._thread.submit(self._finish, due, commit, stood_still)
 

@@ -98,7 +98,12 @@ def carry_on(
         track = run_spec(run).track
         tracking = Tracking(run, track, after_step=after_step, reached=reached)
         with (
-            Saver(run, training.save, keep=plan.checkpoint_keep) as saver,
+            Saver(
+                run,
+                training.save,
+                keep=plan.checkpoint_keep,
+                on_cpu=training.device.type == "cpu",
+            ) as saver,
             _closing(tracking, recorder),
             contextlib.closing(_saving(computed, saver, rhythm, recorder)) as events,
         ):
