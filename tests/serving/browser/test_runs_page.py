@@ -12,6 +12,7 @@ import pytest
 
 from maquette.events import Evaluated, Event, Finished, Sampled, Started, StepDone
 from maquette.forecast import Forecast
+from maquette.runs.label import Label, write_label
 from maquette.runs.recorder import Recorder
 from maquette.runs.state import Failure
 from maquette.runs.store import Run, Store
@@ -327,6 +328,23 @@ def test_hostile_names_and_texts_are_text(page: "Page", store: Store) -> None:
     assert page.locator("main img, body script").count() == 0
     assert page.title() != "pwned"
     assert fits(page)
+
+
+def test_a_run_is_called_what_people_call_it(page: "Page", store: Store) -> None:
+    run, other = make_run(store), make_run(store)
+    name = f"the one with {HOSTILE[:20]}"
+    write_label(run.path, Label(name))
+    link = page.get_by_role("link", name=name, exact=True)
+    link.wait_for()
+    assert link.get_attribute("title") == run.id
+    page.locator("#filter").fill("the one")
+    page.get_by_role("link", name=other.id).wait_for(state="detached")
+    link.click()
+    page.get_by_role("heading", name=name).wait_for()
+    page.locator("#run-what").get_by_text(run.id).wait_for()
+    assert page.title() == f"{name} - maquette"
+    write_label(run.path, Label(None))
+    page.get_by_role("heading", name=run.id).wait_for()
 
 
 def test_a_run_that_is_deleted_while_it_is_shown(page: "Page", store: Store) -> None:

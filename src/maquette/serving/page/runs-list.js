@@ -10,7 +10,7 @@ const SHOWN = 200;
 
 /** Name, what it sorts by, whether the largest come first, and its cell's class. */
 const COLUMNS = [
-  { name: "Run", by: (run) => run.id, kind: "first" },
+  { name: "Run", by: called, kind: "first" },
   { name: "Progress", by: (run) => share(run.step, run.steps), down: true, kind: "wide" },
   { name: "Curve", kind: "curve" },
   { name: "Loss", by: (run) => run.train_loss, kind: "number" },
@@ -95,7 +95,7 @@ export class List {
     const states = byId("states").value.split(" ").filter(Boolean);
     const fits = (run) =>
       (!states.length || states.includes(run.status)) &&
-      (!words || `${run.id} ${run.device}`.toLowerCase().includes(words));
+      (!words || `${run.name ?? ""} ${run.id} ${run.device}`.toLowerCase().includes(words));
     const found = this.#runs.filter(fits).sort(order(this.#sorted));
     this.#say(found);
     const rows = found.slice(0, this.#limit).map((run) => this.#row(run));
@@ -140,7 +140,7 @@ class Row {
   #shown = "";
 
   constructor(id) {
-    this.link = make("a", { className: "name", textContent: id, href: hash(id), dir: "auto" });
+    this.link = make("a", { className: "name", title: id, href: hash(id), dir: "auto" });
     this.state = make("span", { className: "state" });
     this.far = make("span", { className: "far muted" });
     this.bar = make("div");
@@ -170,6 +170,7 @@ class Row {
     if (shown === this.#shown) return;
     this.#shown = shown;
     rest.at(-1).title = run.created_at ? `since ${clock(run.created_at)}` : "";
+    text(this.link, called(run));
     showState(this.state, run);
     this.element.classList.toggle("live", live);
     const steps = run.steps ? `${whole(run.step)} of ${whole(run.steps)}` : "";
@@ -179,6 +180,11 @@ class Row {
     this.bar.parentNode.hidden = !run.steps;
     curve.replaceChildren(sparkline(run.curve));
   }
+}
+
+/** What people call a run: the name they gave it, or its id. */
+export function called(run) {
+  return run.name ?? run.id;
 }
 
 /** Show a run's status as a word with a dot. */

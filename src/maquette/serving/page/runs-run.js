@@ -2,7 +2,7 @@
 
 import { byId, make, speak } from "./dom.js";
 import { Chart, smooth } from "./runs-chart.js";
-import { showState, text } from "./runs-list.js";
+import { called, showState, text } from "./runs-list.js";
 import { addressOf, now, Poll, Source } from "./runs-source.js";
 import * as words from "./runs-words.js";
 
@@ -90,13 +90,15 @@ export class RunView {
   }
 
   #tell(run) {
-    if (this.#run && this.#run.status !== run.status) speak(`${run.id} is ${run.status}`);
+    if (this.#run && this.#run.status !== run.status) speak(`${called(run)} is ${run.status}`);
     this.#run = run;
+    text(byId("run-name"), called(run));
     showState(byId("run-state"), run);
     const size = run.parameters === null ? "" : `${words.count(run.parameters)} parameters`;
     const machine = [size, run.device, run.precision, run.compiled ? "compiled" : ""];
     const kind = run.kind === "training" ? "" : run.kind;
-    text(byId("run-what"), [kind, ...machine].filter(Boolean).join(", "));
+    const id = run.name === null ? "" : run.id;
+    text(byId("run-what"), [id, kind, ...machine].filter(Boolean).join(", "));
     this.#tellError(run);
     this.#tellSources(run.sources);
     showSamples(run.samples);
@@ -156,7 +158,7 @@ export class RunView {
     meter.firstElementChild.style.width = `${100 * words.share(step, steps)}%`;
     meter.className = `meter ${run.status}`;
     const prefix = live && steps ? `${done} ` : "";
-    document.title = `${prefix}${run.id} - maquette`;
+    document.title = `${prefix}${called(run)} - maquette`;
     showPairs(byId("tiles"), tiles(run, this.#curves));
   }
 
