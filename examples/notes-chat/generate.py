@@ -422,7 +422,7 @@ def main() -> None:
         options.prompt,
         max_new_tokens=options.max_new_tokens,
         options=sampling,
-        seed=options.seed,
+        seed=options.seed % 2**64,
     ):
         print(piece, end="", flush=True)
     print()
