@@ -136,7 +136,7 @@ def test_a_spec_is_rehearsed_as_a_show(capsys: Output) -> None:
     ("options", "told"),
     [
         (["llama"], "add --on h100x64"),
-        (["--on", "h100x8"], "of a SPEC"),
+        (["--on", "h100x8"], "a SPEC"),
         (["llama", "--on", "h100y8"], "no such hardware"),
     ],
 )

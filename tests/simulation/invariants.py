@@ -113,6 +113,17 @@ def _check_account(story: Story, said: str) -> None:
     assert abs(done / (tokens + (_count(lost[1]) if lost else 0)) - 1) < 0.06
     assert _duration(seconds[2]) <= _duration(seconds[1]) * 1.05
     assert f"of {story.steps:,} steps" in summary
+    told, used = story.rehearsal.cluster, _duration(seconds[1]) / 3600
+    each = re.search(r"\$(\S+) a device and hour", summary)
+    assert each is not None
+    dollars = float(_after(summary, "cost").replace(",", "").removeprefix("$"))
+    assert abs(dollars / (float(each[1]) * told.count * used) - 1) < 0.05
+    kwh = float(_after(summary, "energy").replace(",", "").removesuffix(" kWh"))
+    watts = told.device.watts + told.device.host_watts
+    assert abs(kwh / (watts * told.count * used / 1000) - 1) < 0.05
+    count, size = re.findall(r"checkpoints +(\d+)  (.+) each", summary)[0]
+    assert int(count) == len(re.findall(r"^  saved ", said, re.MULTILINE))
+    assert _near(_size(size), 12 * story.parameters)
 
 
 def _after(text: str, label: str) -> str:

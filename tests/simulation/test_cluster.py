@@ -157,6 +157,15 @@ def test_the_largest_micro_batch_fits_and_one_more_does_not() -> None:
     assert largest_micro_batch(workload, Layout(), cluster) == 0
 
 
+@pytest.mark.parametrize(("count", "used"), [(3, 2), (7, 6), (8, 8), (100, 96)])
+def test_odd_clusters_are_used_as_far_as_the_batch_divides(count: int, used: int) -> None:
+    r = rehearse(Work(gpt_workload(llama3_8b(512)), 96, 10), parse_cluster(f"h200x{count}"))
+    assert r.layout.devices >= used
+    assert r.layout.windows == 96
+    idle = count - r.layout.devices
+    assert any(reason.startswith(f"{idle} of {count} ") for reason in r.reasons) == bool(idle)
+
+
 def test_images_are_rehearsed_too() -> None:
     depths, widths = CONVNEXT_VARIANTS["tiny"]
     shape = ConvNeXtShape(1000, 224, depths, widths, 4, 0.1, 1e-6, 1e-6)
@@ -169,7 +178,7 @@ def test_images_are_rehearsed_too() -> None:
 
 @pytest.mark.parametrize(
     ("text", "hint"),
-    [("h10x8", "h100"), ("mi300x64", "mi300x"), ("m2-ultrax2", "m2-ultra"), ("h100x0", "h100x64")],
+    [("h10x8", "h100"), ("mi300y64", "mi300x"), ("m2-ultrax2", "m2-ultra"), ("h100x0", "h100x64")],
 )
 def test_unknown_hardware_is_refused_with_what_is_near(text: str, hint: str) -> None:
     with pytest.raises(UsageError) as error:
@@ -179,7 +188,8 @@ def test_unknown_hardware_is_refused_with_what_is_near(text: str, hint: str) -> 
 
 def test_a_cluster_is_written_as_a_device_and_a_number() -> None:
     assert parse_cluster("H100x64").count == 64
-    assert parse_cluster("mi300xx8").device.id == "mi300x"
+    assert parse_cluster("mi300xx8") == parse_cluster("mi300x8")
+    assert parse_cluster("mi300x8").name == "mi300xx8"
     assert parse_cluster("mi300x").count == 1
     assert parse_cluster("a100-40x16").nodes == 2
 

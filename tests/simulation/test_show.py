@@ -3,15 +3,20 @@
 import dataclasses
 import hashlib
 import itertools
+import json
 
 import pytest
 
 from maquette.events import Finished, Note, StepDone
+from maquette.simulation.hardware import parse_cluster, read_data
 from maquette.simulation.paint import Painter, chunks, clip, plain
+from maquette.simulation.rehearsal import Work, rehearse
 from maquette.simulation.show import show
 from maquette.simulation.simulate import simulate
-from maquette.simulation.story import MODULES, Story, tell
-from tests.simulation.invariants import check, check_lines
+from maquette.simulation.story import MODULES, Story, retell, tell
+from maquette.simulation.workload import gpt_workload
+from tests.simulation.invariants import check, check_events, check_lines
+from tests.simulation.shapes import llama3_8b
 
 QUICK = 50
 MANY = 10_000
@@ -109,6 +114,75 @@ def test_a_failure_goes_back_to_the_last_checkpoint() -> None:
     assert any(isinstance(event, Note) and "is lost" in event.text for event in events)
     calm = [event.step for _, event in simulate(story.calm()) if isinstance(event, StepDone)]
     assert calm == sorted(set(calm))
+
+
+def test_nothing_goes_back_to_before_the_first_checkpoint() -> None:
+    for module, seed in itertools.product(MODULES, range(200)):
+        story = tell(module, seed)
+        assert all(incident.step >= story.checkpoint_every for incident in story.incidents)
+
+
+def test_amd_servers_have_no_troubles_of_nvidia() -> None:
+    words = json.dumps(read_data("show")["makers"]["amd"])
+    assert "Xid" not in words
+    assert "NVLink" not in words
+    stories = [tell("image_training", seed) for seed in range(40)]
+    assert {"AMD" in s.rehearsal.cluster.device.name for s in stories} == {True, False}
+    for story in stories:
+        assert ("AMD" in story.rehearsal.cluster.device.name) == story.library.startswith("RCCL")
+
+
+def test_what_goes_wrong_is_said_to_its_end_in_a_narrow_pipe() -> None:
+    story = _with("spike")
+    said = " ".join(line.text.strip() for line in show(story, width=60))
+    for _, event in simulate(story):
+        if isinstance(event, Note):
+            assert event.text in said
+
+
+def _rehearsed(
+    cluster: str, steps: int, *, epochs: float = 1.0, final_loss: float | None = None
+) -> Story:
+    shape = dataclasses.replace(llama3_8b(512), position="learned", norm="layer", mlp="gelu")
+    return retell(
+        rehearse(Work(gpt_workload(shape), 64, steps), parse_cluster(cluster)),
+        name="mine",
+        shape=shape,
+        epochs=epochs,
+        learning_rate=1e-3,
+        warmup_steps=10,
+        final_loss=final_loss,
+        seed=1,
+    )
+
+
+@pytest.mark.parametrize("steps", [*range(1, 12), 30, 199, 201, 5000])
+def test_a_rehearsal_of_any_length_comes_to_its_end(steps: int) -> None:
+    story = _rehearsed("h100x16", steps, epochs=2.4)
+    check_events(story)
+    said = [line.text for line in show(story, width=60) if not line.passing]
+    assert any(f"of {steps:,} steps" in text for text in said)
+    assert any(text.startswith("  epoch 3/3 ") and " 40%" in text for text in said)
+    assert any("each seen 2.4 times" in text for text in said)
+
+
+def test_a_rehearsal_tells_of_the_spec_alone() -> None:
+    said = "\n".join(line.text for line in show(_rehearsed("m2-ultra", 10, epochs=0.25)))
+    assert "rehearsed on m2-ultrax1, losses made up" in said
+    assert "learned positions, LayerNorm, GELU" in said
+    assert "25.0% of them seen" in said
+    for word in ("NCCL", "byte-level", "  size ", "large cluster", "is lost"):
+        assert word not in said
+    told = "\n".join(line.text for line in show(_rehearsed("h100x16", 10, final_loss=2.5)))
+    assert "made up" not in told
+
+
+def test_a_rehearsal_fails_as_often_as_it_expects_to() -> None:
+    short, long = _rehearsed("h100x512", 1000), _rehearsed("h100x512", 10**9)
+    assert short.rehearsal.failures < 0.1
+    assert not short.incidents
+    assert long.rehearsal.failures > 5
+    assert any(incident.kind == "failure" for incident in long.incidents)
 
 
 def test_the_loss_falls_as_losses_do() -> None:

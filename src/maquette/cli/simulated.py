@@ -197,7 +197,7 @@ def blueprint_of(story: "Story", spec: "AnySpec") -> "AnyBlueprint":
     )
     from maquette.preparation import resolve_any
 
-    epoch = story.rehearsal.work.tokens // story.epochs
+    epoch = int(story.rehearsal.work.tokens // story.epochs)
     if isinstance(story.shape, GPTShape):
         train = SplitFacts(story.data_files, epoch, story.data_bytes)
         held_out = SplitFacts(1, max(epoch // 1000, 2 * story.shape.context), 0)

@@ -17,6 +17,11 @@ GGUF_BITS = 4.5
 _BARS = 60  # files that get a line of their own
 
 
+def format_dollars(value: float) -> str:
+    """'$1,234', '$0.60': cents only where they tell something."""
+    return f"${value:,.0f}" if value >= 100 else f"${value:,.2f}"
+
+
 def ending(story: Story, outcome: "Outcome", p: Painter) -> Iterator[Line]:
     """Export and summary."""
     yield from _export(story, outcome, p)
@@ -67,11 +72,12 @@ def _summary(story: Story, outcome: "Outcome", p: Painter) -> Iterator[Line]:
     says = f"perplexity {perplexity(final):.3f}" if story.unit == "tokens" else ""
     yield p.pair("final loss", f"{final:.4f}", says, 0.2)
     yield p.pair("best loss", f"{best:.4f}", f"at step {outcome.best_step}", 0.2)
-    yield p.pair("checkpoints", str(outcome.checkpoints), format_bytes(told.checkpoint_bytes), 0.2)
+    size = f"{format_bytes(told.checkpoint_bytes)} each"
+    yield p.pair("checkpoints", str(outcome.checkpoints), size, 0.2)
     kwh = (device.watts + device.host_watts) * hours / 1000
-    yield p.pair("energy", f"{kwh:,.0f} kWh", "", 0.2)
+    yield p.pair("energy", f"{kwh:,.0f} kWh" if kwh >= 100 else f"{kwh:.3g} kWh", "", 0.2)
     if device.price is not None:
         dollars = device.price.dollars_per_hour * hours
         each = f"${device.price.dollars_per_hour:g} a device and hour"
-        yield p.pair("cost", f"${dollars:,.0f}", each, 0.2)
+        yield p.pair("cost", format_dollars(dollars), each, 0.2)
     yield p.line("", 2.0)

@@ -107,12 +107,17 @@ def efficiency_of(device: Device) -> Efficiency:
 
 
 def parse_cluster(text: str) -> Cluster:
-    """`h100x64` -> 64 H100s; `h100` is one. Raises UsageError, which suggests what is near."""
+    """`h100x64` -> 64 H100s; `h100` is one. Raises UsageError, which suggests what is near.
+
+    A name that ends with an x needs no second one: `mi300x8`.
+    """
     known, plain = devices(), text.strip().lower()
     match = _CLUSTER.fullmatch(plain)
     name, number = (match["device"], match["count"]) if match else (plain, None)
     if plain in known:  # some names end like a number of devices: rtx4090
         name, number = plain, None
+    elif number and f"{name}x" in known and name not in known:  # mi300x64
+        name = f"{name}x"
     if name not in known:
         import difflib
 

@@ -47,7 +47,7 @@ class Painter:
 
     def pair(self, label: str, value: str, note: str = "", pause: float = 0.0) -> Line:
         """A label, its value, and what there is to say, where there is room for it."""
-        text = f"  {self.paint(f'{label:<15}', 'dim')}{value}"
+        text = f"  {self.paint(f'{label:<14} ', 'dim')}{value}"
         if note and 20 + len(value) + len(note) <= self.width:
             text += f"  {self.paint(note, 'dim')}"
         return self.line(text, pause)

@@ -1,7 +1,9 @@
 """The middle of the show: steps, validation, checkpoints, and what goes wrong."""
 
 import dataclasses
+import math
 import random
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,7 +66,8 @@ class Progress:
             case Finished():
                 self.outcome = dataclasses.replace(self.outcome, reason=event.reason)
                 if event.reason == "early_stop":
-                    yield self._say("yellow", "early stop: the validation loss falls no more", 1.0)
+                    text = "early stop: the validation loss falls no more"
+                    yield from self._say("yellow", text, 1.0)
 
     def _started(self, event: Started) -> Iterator[Line]:
         if event.step == 0:
@@ -77,10 +80,11 @@ class Progress:
         size = format_bytes(told.checkpoint_bytes)
         where = f"step-{event.step:08d}"
         took = format_duration(told.checkpoint_seconds)
-        yield self._say("green", f"resumed from {where}: {size} in {took}", 1.0)
+        yield from self._say("green", f"resumed from {where}: {size} in {took}", 1.0)
 
     def _epoch_of(self, step: int) -> int:
-        return min(self.story.epochs - 1, step * self.story.epochs // self.story.steps)
+        done = int(step * self.story.epochs // self.story.steps)
+        return min(math.ceil(self.story.epochs) - 1, done)
 
     def _step_done(self, event: StepDone) -> Iterator[Line]:
         story, done = self.story, event.step - self._step
@@ -105,13 +109,10 @@ class Progress:
             yield from self._grid()
 
     def _bar(self, share: float, pause: float, *, passing: bool) -> Line:
-        epochs = self.story.epochs
-        done = share * epochs
-        if passing:
-            current = min(epochs, int(done) + 1)
-            within = done - (current - 1)
-        else:
-            current, within = self._epoch, 1.0
+        epochs = math.ceil(self.story.epochs)
+        done = share * self.story.epochs
+        current = min(epochs, int(done) + 1) if passing else self._epoch
+        within = min(done - (current - 1), 1.0)
         note = f"{share:.1%} of all"
         label = f"epoch {current}/{epochs}"
         return self.painter.progress(label, within, note, pause, passing=passing)
@@ -165,7 +166,7 @@ class Progress:
             best_loss=event.loss if event.best else outcome.best_loss,
             best_step=event.step if event.best else outcome.best_step,
         )
-        yield self._say("cyan", self.rng.choice(self.words["validation"]), 0.3)
+        yield from self._say("cyan", self.rng.choice(self.words["validation"]), 0.3)
         for share in (0.2, 0.45, 0.7, 0.9):
             yield p.progress("validation", share, "", 0.2, passing=True)
         took = format_duration(event.seconds)
@@ -199,8 +200,12 @@ class Progress:
 
     def _note(self, event: Note) -> Iterator[Line]:
         good = "keeps up" in event.text or "takes its place" in event.text
-        yield self._say("green" if good else "red", event.text, 0.5 if good else 1.5)
+        yield from self._say("green" if good else "red", event.text, 0.5 if good else 1.5)
 
-    def _say(self, colour: str, text: str, pause: float) -> Line:
-        mark = {"red": "!", "green": "+", "yellow": "~", "cyan": "?"}[colour]
-        return self.painter.line(f"  {self.painter.paint(mark, colour, 'bold')} {text}", pause)
+    def _say(self, colour: str, text: str, pause: float) -> Iterator[Line]:
+        """All of it, in as many lines as that takes."""
+        p, mark = self.painter, {"red": "!", "green": "+", "yellow": "~", "cyan": "?"}[colour]
+        first, *rest = textwrap.wrap(text, p.width - 4)
+        yield p.line(f"  {p.paint(mark, colour, 'bold')} {first}", 0.0 if rest else pause)
+        for left, line in enumerate(rest, 1 - len(rest)):
+            yield p.line(f"    {line}", 0.0 if left else pause)

@@ -151,16 +151,18 @@ def _candidates(work: Work, cluster: Cluster) -> Iterator[Candidate]:
 
 def _layouts(work: Work, cluster: Cluster) -> Iterator[Layout]:
     """Every way to lay out the batch: micro-batches that divide it, from large to small."""
+    most = min(cluster.count, work.windows)
+    divisors = [d for d in range(1, most + 1) if work.windows % d == 0]
     for tensor in _POWERS:
         if tensor > cluster.device.per_node or work.workload.heads % tensor:
             continue
         for pipeline in _POWERS:
             share = tensor * pipeline
-            if pipeline > work.workload.layers or cluster.count % share:
+            if pipeline > work.workload.layers or share > cluster.count:
                 continue
             if pipeline > 1 and work.workload.kind == "images":
                 continue
-            data = math.gcd(cluster.count // share, work.windows)
+            data = max(d for d in divisors if d * share <= cluster.count)
             for sharded in (False, True) if data > 1 else (False,):
                 for recompute in RECOMPUTE if work.workload.kind == "text" else ("none",):
                     yield from _micro_batches(work, data, tensor, pipeline, sharded, recompute)
@@ -225,8 +227,8 @@ def _reasons(work: Work, cluster: Cluster, chosen: Layout) -> Iterator[str]:
     idle = cluster.count - chosen.devices
     if idle:
         yield (
-            f"{idle} of {cluster.count} devices idle: a step's {work.windows} windows don't "
-            "divide by more"
+            f"{idle} of {cluster.count} devices idle: a step's {work.windows:,} windows don't "
+            "divide among more"
         )
     if cluster.count > 1:
         plain = Layout(data=chosen.devices, accumulation=1, recompute="full")

@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from maquette.blueprint.costs import parameters
 from maquette.quantities import format_bytes, format_count, format_duration
 from maquette.shapes import GPTShape
-from maquette.simulation.ending import ending
+from maquette.simulation.ending import ending, format_dollars
+from maquette.simulation.hardware import Cluster
 from maquette.simulation.paint import Line, Painter
 from maquette.simulation.progress import Progress
 from maquette.simulation.simulate import simulate
-from maquette.simulation.story import MODULES, Story
+from maquette.simulation.story import Story
+
+_PARTS = {"token_embedding": "embedding", "position_embedding": "positions"}
+_POSITIONS = {"rope": "rotary positions", "learned": "learned positions"}
+_NORMS = {"rms": "RMSNorm", "layer": "LayerNorm"}
+_BENDS = {"swiglu": "SwiGLU", "gelu": "GELU", "relu2": "squared ReLU"}
 
 
 def show(story: Story, *, width: int = 80, coloured: bool = False) -> Iterator[Line]:
@@ -29,7 +35,7 @@ def show(story: Story, *, width: int = 80, coloured: bool = False) -> Iterator[L
 def _opening(story: Story, p: Painter) -> Iterator[Line]:
     yield p.line("")
     yield p.title(story.model, 0.6)
-    yield p.line(f"  {MODULES[story.module]}, seed {story.seed}", 0.4)
+    yield p.line(f"  {story.about}", 0.4)
     yield from _model(story, p)
 
 
@@ -44,27 +50,38 @@ def _model(story: Story, p: Painter) -> Iterator[Line]:
         return
     yield p.pair("blocks", str(s.depth), f"width {s.width}, feed-forward {s.hidden}", 0.2)
     yield p.pair("heads", f"{s.heads}", f"{s.kv_heads} for keys and values, of {s.head_dim}", 0.2)
-    yield p.pair("context", f"{s.context:,} tokens", "rotary positions, RMSNorm, SwiGLU", 0.2)
+    yield p.pair("context", f"{s.context:,} tokens", "", 0.2)
+    parts = f"{_POSITIONS[s.position]}, {_NORMS[s.norm]}, {_BENDS[s.mlp]}"
+    yield p.pair("architecture", parts, "", 0.2)
     for part, count in parameters(s).items():
         if count and part != "total":
-            name = part.replace("_", " ")
+            name = _PARTS.get(part, part).replace("_", " ")
             yield p.pair(f"  {name}", format_count(count), f"{count / total:.1%}", 0.08)
 
 
 def _data(story: Story, p: Painter, rng: random.Random) -> Iterator[Line]:
     yield p.title("data", 0.4)
     if isinstance(story.shape, GPTShape):
-        yield p.pair("tokenizer", "byte-level BPE", f"{story.shape.vocabulary:,} tokens", 0.4)
+        vocabulary = f"{story.shape.vocabulary:,} tokens"
+        kind = "byte-level BPE" if story.data_bytes else "the spec's own"
+        yield p.pair("tokenizer", kind, vocabulary, 0.4)
     epoch = story.rehearsal.work.tokens / story.epochs
     yield p.pair("data set", story.data, "", 0.3)
-    yield p.pair("size", format_bytes(story.data_bytes), f"{story.data_files:,} files", 0.3)
-    each = "each seen once" if story.epochs == 1 else f"each seen {story.epochs} times"
-    yield p.pair(story.unit, format_count(epoch), each, 0.3)
+    whole, of = round(epoch), story.unit
+    if story.data_bytes:
+        whole, of = story.data_files, "files"
+        yield p.pair("size", format_bytes(story.data_bytes), f"{whole:,} files", 0.3)
+    yield p.pair(story.unit, format_count(epoch), _seen(story.epochs), 0.3)
     shares = sorted(rng.uniform(0.02, 0.98) for _ in range(12))
     for share in shares:
-        files = f"{round(share * story.data_files):,} files"
-        yield p.progress("index", share, files, 0.12, passing=True)
-    yield p.progress("index", 1.0, f"{story.data_files:,} files", 0.3, passing=False)
+        yield p.progress("index", share, f"{round(share * whole):,} {of}", 0.12, passing=True)
+    yield p.progress("index", 1.0, f"{whole:,} {of}", 0.3, passing=False)
+
+
+def _seen(epochs: float) -> str:
+    if epochs < 1:
+        return f"{epochs:.1%} of them seen"
+    return "each seen once" if epochs == 1 else f"each seen {epochs:.3g} times"
 
 
 def _cluster(story: Story, p: Painter, rng: random.Random) -> Iterator[Line]:
@@ -72,10 +89,12 @@ def _cluster(story: Story, p: Painter, rng: random.Random) -> Iterator[Line]:
     cluster, layout = told.cluster, told.layout
     yield p.title("cluster", 0.4)
     yield p.pair("devices", f"{cluster.count} x {cluster.device.name}", "", 0.3)
-    per_node = min(cluster.count, cluster.device.per_node)
-    yield p.pair("servers", str(cluster.nodes), f"{per_node} devices each", 0.2)
-    yield p.pair("links", story.topology, story.library, 0.3)
-    yield p.pair("layout", layout.name, f"{layout.devices} ranks", 0.3)
+    yield p.pair("servers", str(cluster.nodes), _each(cluster), 0.2)
+    if cluster.count > 1:
+        links = story.topology if cluster.nodes > 1 else "inside the server"
+        yield p.pair("links", links, story.library, 0.3)
+    ranks = "1 rank" if layout.devices == 1 else f"{layout.devices} ranks"
+    yield p.pair("layout", layout.name, ranks, 0.3)
     again = "no" if layout.recompute == "none" else layout.recompute
     count = f"{layout.accumulation} passes" if layout.accumulation > 1 else "one pass"
     passes = f"{count} a step, {again} recomputation"
@@ -95,5 +114,14 @@ def _cluster(story: Story, p: Painter, rng: random.Random) -> Iterator[Line]:
     speed = f"{format_count(told.step.tokens_per_second)} {story.unit}/s"
     yield p.pair("expected", speed, f"MFU {told.step.mfu:.1%}", 0.3)
     days = format_duration(told.wall_seconds)
-    cost = f"${told.dollars:,.0f}" if told.dollars is not None else ""
-    yield p.pair("time", days, f"{cost}, {told.failures:.1f} failures expected" * bool(cost), 0.6)
+    cost = f"{format_dollars(told.dollars)}, " if told.dollars is not None else ""
+    yield p.pair("time", days, f"{cost}{told.failures:.1f} failures expected", 0.6)
+
+
+def _each(cluster: Cluster) -> str:
+    """How many devices the servers have."""
+    if cluster.nodes == 1:
+        return ""
+    per_node = cluster.device.per_node
+    last = cluster.count % per_node
+    return f"{per_node} devices each" + (f", the last one {last}" if last else "")

@@ -23,13 +23,17 @@ MODULES: dict[Module, str] = {
 _SHARD_BYTES = 5 * 10**9
 _REPORTS = 200
 _LONGEST_SECONDS = 60 * 86400.0
+_APART = 8  # reports between two incidents
+_MOST_FAILURES = 5  # that a show has room for
+
+Kind = Literal["straggler", "failure", "spike"]
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
     """Something that goes wrong after a step: a slow device, a lost server, a jump of the loss."""
 
-    kind: Literal["straggler", "failure", "spike"]
+    kind: Kind
     step: int
     rank: int
     words: str
@@ -42,17 +46,18 @@ class Story:
 
     module: Module
     seed: int
+    about: str
     model: str
     shape: GPTShape | ConvNeXtShape
     rehearsal: Rehearsal
     data: str
     data_files: int
-    data_bytes: int
+    data_bytes: int  # 0 where nothing is known of the files
     host: str
     folder: str
     library: str  # that devices talk to each other with, and its version
     topology: str
-    epochs: int
+    epochs: float  # whole, but in rehearsals
     warmup_steps: int
     learning_rate: float
     first_loss: float
@@ -114,7 +119,7 @@ def tell(module: Module, seed: int) -> Story:
     while True:
         parts = maker(rng, words)
         if parts is not None:
-            return _story(module, seed, rng, words, **parts)
+            return _story(module, seed, rng, words, kinds=None, **parts)
 
 
 def retell(
@@ -128,7 +133,10 @@ def retell(
     final_loss: float | None,
     seed: int,
 ) -> Story:
-    """The story of a rehearsed run."""
+    """The story of a rehearsed run: what goes wrong does so as often as the rehearsal expects.
+
+    Without a `final_loss` the losses are made up, which `about` says.
+    """
     module: Module = "llm_training" if isinstance(shape, GPTShape) else "image_training"
     rng, words = random.Random(f"{name} {seed}"), read_data("show")
     first = _first_loss(shape)
@@ -137,18 +145,21 @@ def retell(
         seed,
         rng,
         words,
+        kinds=_as_expected(rng, rehearsal),
         shape=shape,
         rehearsal=rehearsal,
-        data="your data",
-        data_bytes=rehearsal.work.tokens * (4 if module == "llm_training" else 110_000),
-        epochs=max(1, round(epochs)),
+        data="the spec's own",
+        data_bytes=0,
+        epochs=epochs,
         learning_rate=learning_rate,
         first_loss=first,
         final_loss=0.4 * first if final_loss is None else min(final_loss, 0.95 * first),
         overfits=1.0,
         suffix="",
     )
-    return dataclasses.replace(story, model=name, warmup_steps=warmup_steps)
+    made_up = ", losses made up" if final_loss is None else ""
+    about = f"rehearsed on {rehearsal.cluster.name}{made_up}"
+    return dataclasses.replace(story, about=about, model=name, warmup_steps=warmup_steps)
 
 
 def _text(rng: random.Random, words: dict[str, Any]) -> dict[str, Any] | None:
@@ -260,6 +271,7 @@ def _story(
     rng: random.Random,
     words: dict[str, Any],
     *,
+    kinds: list[Kind] | None,
     rehearsal: Rehearsal,
     suffix: str,
     data_bytes: int,
@@ -271,40 +283,73 @@ def _story(
     checkpoint = report * max(1, evaluate // report // rng.choice((1, 2)))
     name = rng.choice(words["names"])
     size = format_count(rehearsal.work.workload.parameters)
-    amd = "MI300" in rehearsal.cluster.device.name
+    maker = words["makers"]["amd" if "AMD" in rehearsal.cluster.device.name else "nvidia"]
     return Story(
         module=module,
         seed=seed,
+        about=f"{MODULES[module]}, seed {seed}",
         model=f"{name}-{size}-{suffix}",
         rehearsal=rehearsal,
         data_files=max(8, round(data_bytes / rng.choice((1, 2, 4)) / 1e9)),
         data_bytes=data_bytes,
         host=rng.choice(words["hosts"]),
         folder=f"{rng.choice(words['stores'])}/{name.lower()}-{seed % 10000:04d}",
-        library=f"RCCL {rng.choice(words['rccl'])}" if amd else f"NCCL {rng.choice(words['nccl'])}",
+        library=f"{maker['library']} {rng.choice(maker['versions'])}",
         topology=rng.choice(words["topologies"]),
         warmup_steps=max(1, min(2000, steps // 40)),
         patience=rng.choice((2, 3)) if module == "chat_tuning" else 5,
         report_every=report,
         evaluate_every=evaluate,
         checkpoint_every=checkpoint,
-        incidents=_incidents(rng, words, rehearsal, report),
+        incidents=_incidents(
+            rng,
+            {"straggler": words["slow"], "failure": maker["failures"], "spike": words["spikes"]},
+            rehearsal,
+            _by_chance(rng) if kinds is None else kinds,
+            report=report,
+            first=max(steps // report // 10, checkpoint // report),
+        ),
         **parts,
     )
 
 
-def _incidents(
-    rng: random.Random, words: dict[str, Any], rehearsal: Rehearsal, report: int
-) -> tuple[Incident, ...]:
-    """A few, far enough apart, after the first tenth and before the last."""
-    kinds: list[Literal["straggler", "failure", "spike"]] = []
-    kinds += ["straggler"] * rng.choice((0, 1, 1, 2))
+def _by_chance(rng: random.Random) -> list[Kind]:
+    """Something to see in every other show, however short and small the training."""
+    kinds: list[Kind] = ["straggler"] * rng.choice((0, 1, 1, 2))
     kinds += ["failure"] * rng.choice((0, 0, 1, 1, 2))
     kinds += ["spike"] * rng.choice((0, 1, 1))
+    return kinds
+
+
+def _as_expected(rng: random.Random, rehearsal: Rehearsal) -> list[Kind]:
+    """Failures as many as a Poisson process has; slow devices and spikes as often as those."""
+    kinds: list[Kind] = []
+    of: tuple[Kind, ...] = ("failure", "straggler", "spike")
+    for kind in of if rehearsal.layout.devices > 1 else ("failure", "spike"):
+        left = min(rehearsal.failures, _MOST_FAILURES) - rng.expovariate(1)
+        while left > 0:
+            kinds.append(kind)
+            left -= rng.expovariate(1)
+    return kinds
+
+
+def _incidents(
+    rng: random.Random,
+    texts: dict[Kind, list[str]],
+    rehearsal: Rehearsal,
+    kinds: list[Kind],
+    *,
+    report: int,
+    first: int,
+) -> tuple[Incident, ...]:
+    """As many as there is room for between the `first` report and the last tenth.
+
+    The first checkpoint is there by then, for those that go back to one.
+    """
     rng.shuffle(kinds)
-    reports = rehearsal.work.steps // report
-    places = sorted(rng.sample(range(reports // 10, reports * 9 // 10, 8), len(kinds)))
-    texts = {"straggler": words["slow"], "failure": words["failures"], "spike": words["spikes"]}
+    room = range(first, rehearsal.work.steps // report * 9 // 10, _APART)
+    del kinds[len(room) :]
+    places = sorted(rng.sample(room, len(kinds)))
     sizes = {"straggler": (1.15, 1.6), "failure": (1.0, 1.0), "spike": (1.3, 2.2)}
     return tuple(
         Incident(
