@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all bench examples clean
+.PHONY: demo test test-all bench examples web clean
 
 # timm and torchvision, which models are compared with, are apart from the rest: torchvision breaks
 # what finds it beside a CPU build of torch (tests/models/reference.py).
@@ -33,6 +33,10 @@ bench: .venv/ready
 
 examples: .venv/ready
 	$(BIN)/python examples/make.py
+
+# The simulation as a page: a folder for any web server. It needs npm, and the first time a network.
+web: .venv/ready
+	$(BIN)/python -m maquette.web build/web
 
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache

@@ -46,6 +46,7 @@ TIERS = {
     "ejecting": 5,
     "worker": 5,
     "serving": 5,
+    "web": 6,
     "verification": 5,
     "search": 6,
     "api": 6,
@@ -54,7 +55,7 @@ TIERS = {
     "cli.common": 6,
     "cli.curve": 6,
     "cli.plan": 6,
-    "cli.runs": 6,
+    "cli.status": 6,
     "cli.table": 6,
     "cli.unhurried": 6,
     "cli.view": 6,
@@ -78,6 +79,7 @@ WITHOUT_TORCH = (
     "blueprint",
     "runs",
     "simulation",
+    "web",
     "cli",
     "tui",
     "errors",
@@ -141,6 +143,8 @@ STDLIB_ONLY = (
     "facts",
     "forecast",
     "runs.*",
+    "simulation",
+    "simulation.*",
     "tokenizers.chat",
 )
 PSUTIL_IN_FUNCTIONS = {"runs.process"}

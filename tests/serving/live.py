@@ -20,9 +20,10 @@ from maquette.serving.app import create_app
 from maquette.serving.classifier import Classifier
 from maquette.serving.engine import Engine
 from maquette.serving.limits import IMAGE_LIMITS, Limits
+from maquette.serving.listening import listen
 from maquette.serving.security import Access
 from maquette.serving.served import AnyServed, Served, ServedClassifier
-from maquette.serving.server import Server, listen
+from maquette.serving.server import Server
 from maquette.tokenizers.bytes import BytesTokenizer
 from tests.models.small import LLAMA, small_model
 from tests.models.small_images import TINY, small_convnext

@@ -44,8 +44,8 @@ def serve(
     """
     _check_extra()
     secret = _token(host, token, no_auth)
+    from maquette.serving.listening import listen
     from maquette.serving.security import Access
-    from maquette.serving.server import listen
     from maquette.serving.server import serve as answer
 
     store = common.open_store(runs_dir)
@@ -61,7 +61,7 @@ def serve(
             print(url, flush=True)
             common.say(f"serving {found.id}, step {saved.step}; Ctrl-C ends it")
             if open_browser:
-                _open(url)
+                show_in_browser(url)
 
         answer(served, access, bound, ready=ready)
 
@@ -137,7 +137,7 @@ def _url(host: str, port: int, token: str | None) -> str:
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
-def _open(url: str) -> None:
+def show_in_browser(url: str) -> None:
     """Open the browser without waiting for it."""
     import threading
     import webbrowser

@@ -33,13 +33,13 @@ class Entry:
     images: int = 0
 
 
-def cache_folder() -> Path:
-    """Where prepared data lives: $MAQUETTE_CACHE, or the system's place for caches."""
+def cache_folder(part: str = "data") -> Path:
+    """Where prepared data lives: in $MAQUETTE_CACHE, or the system's place for caches."""
     import platformdirs
 
     chosen = os.environ.get("MAQUETTE_CACHE")
     root = Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("maquette", False)
-    return root / "data"
+    return root / part
 
 
 def list_prepared(root: Path | None = None) -> list[Entry]:
