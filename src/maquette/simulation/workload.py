@@ -1,6 +1,7 @@
 """What a model asks of a device, as plain numbers: a GPT's or a ConvNeXt's.
 
-C width, F feed-forward channels, V vocabulary, L blocks. A token is a token of text or one image.
+C width, H heads and K key/value heads of D channels, F feed-forward channels, V vocabulary,
+L blocks. A token is a token of text or one image.
 """
 
 from dataclasses import dataclass
@@ -37,9 +38,10 @@ class Workload:
 def gpt_workload(shape: GPTShape) -> Workload:
     """A language model. What blocks keep, in numbers a token, with fused attention and norms:
 
-        8 C + 4 H D    inputs of both norms, their outputs, attention's result, residuals
-        F (2, gated 3) before and after the bend
-        (H + K) D      queries and keys, rotated
+        5 C            inputs of both norms, their outputs, the feed-forward's result
+        3 H D          queries before and after they are rotated, attention's result
+        3 K D          keys before and after they are rotated, values
+        2 F, gated 3 F before and after the bend, and the gate's product
 
     after Korthikanti et al. 2022, arXiv:2205.05198, section 4.1, less dropout and scores.
     MFU counts the masked half of attention too: 6 a weight + 12 L H D T (Chowdhery et al. 2022,
