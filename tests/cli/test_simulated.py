@@ -14,7 +14,9 @@ import pytest
 
 from maquette.cli import main
 from maquette.cli.simulated import blueprint_of, spec_of
+from maquette.errors import RunError
 from maquette.events import Evaluated, Finished, StepDone
+from maquette.runs import durable
 from maquette.runs.store import Run, Store
 from maquette.serving.runs_board import row_of
 from maquette.simulation.story import MODULES, Module, tell
@@ -86,6 +88,18 @@ def test_every_reader_reads_it(capsys: Output) -> None:
     assert "validation" in capsys.readouterr().out
     assert row_of(run, run.state())["kind"] == "simulation"
     assert shown(capsys, "compare", run.id, other.id)
+
+
+def test_nothing_is_left_of_a_run_that_is_written_half(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: durable.Appender, *, sync: bool = False) -> None:
+        raise RunError("no space left on device")
+
+    monkeypatch.setattr(durable.Appender, "flush", full)
+    assert main(["simulate", "--run", "finished", "--seed", "1"]) == 1
+    assert "no space left" in capsys.readouterr().err
+    assert not Store().list()
 
 
 def test_there_is_nothing_to_go_on_with(capsys: Output) -> None:

@@ -23,11 +23,23 @@ _SOURCE = "made-up"
 
 
 def finished_run(story: "Story", store: "Store", command: Sequence[str]) -> "Run":
-    """A run that has just ended, written at once: its events have the times they would have had."""
+    """A run that has just ended, written at once: its events have the times they would have had.
+
+    Nothing is left of one that can't be written to its end.
+    """
+    run = _create(story, store, command)
+    try:
+        _write_all(run, story)
+    except BaseException:
+        run.remove()
+        raise
+    return type(run)(run.path)  # what was read of meta.json is of before
+
+
+def _write_all(run: "Run", story: "Story") -> None:
     from maquette.runs import durable
     from maquette.runs.state import Change, State
 
-    run = _create(story, store, command)
     every = max(1, story.steps // _ROWS)
     events = list(_events(story, every))
     begin = time.time() - events[-1][0]
@@ -49,7 +61,6 @@ def finished_run(story: "Story", store: "Store", command: Sequence[str]) -> "Run
             telemetry=_telemetry(story),
         )
         durable.write_json(run.state_path, end.to_json())
-    return type(run)(run.path)  # what was read of meta.json is of before
 
 
 def live_run(
