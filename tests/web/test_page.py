@@ -173,6 +173,7 @@ def test_on_a_phone_what_is_wrong_with_the_address_is_told_and_the_controls_mend
 
     page.locator("#module").select_option("chat_tuning")
     wait_for(page, ABOUT)
+    assert "error" not in " ".join(rows(page))
     assert page.url == f"{address}?seed=3&speed-factor=7&module=chat_tuning"
     assert columns(page) >= 60
     assert page.evaluate("document.documentElement.scrollWidth") == 390

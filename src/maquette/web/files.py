@@ -10,7 +10,7 @@ from pathlib import Path
 from maquette.simulation.story import MODULES
 from maquette.web.packages import PARTS, own
 
-PAGE = ("index.html", "main.js", "worker.js", "page.css")
+PAGE = ("index.html", "main.js", "worker.js", "page.css", "licences.txt")
 SHARED = ("base.css", "icon.svg")  # with the pages of `maquette serve`
 ARCHIVE = "maquette.zip"
 _ENTRY = "maquette.simulation.terminal"

@@ -25,6 +25,7 @@ PARTS = {
     "xterm/xterm.css": "@xterm/xterm/css/xterm.css",
     "xterm/addon-fit.mjs": "@xterm/addon-fit/lib/addon-fit.mjs",
     "xterm/LICENSE": "@xterm/xterm/LICENSE",
+    "xterm/LICENSE.fit": "@xterm/addon-fit/LICENSE",
 }
 _SECONDS = 600
 

@@ -7,9 +7,10 @@ const COLUMNS = 60; // the show is made for at least as many
 const LARGEST = 14; // pixels of a letter; less where the window is narrow
 const SMALLEST = 8;
 const BAR = 24;
+const C = 67; // the key, also where a layout has another alphabet on it
 const COLOURS = {
   background: "#0d1117",
-  foreground: "#c9d1d9",
+  foreground: "#e6edf3",
   cursor: "#8b949e",
   red: "#ff7b72",
   green: "#7ee787",
@@ -94,10 +95,11 @@ function fail(text) {
   worker = null;
 }
 
-function begin() {
+function begin({ clears = false } = {}) {
   if (!worker) return;
   setPlaying(true);
-  worker.postMessage({ kind: "begin", query: location.search, columns: terminal.cols });
+  const { search } = location;
+  worker.postMessage({ kind: "begin", query: search, columns: terminal.cols, clears });
 }
 
 function stop() {
@@ -111,7 +113,7 @@ function setPlaying(now) {
 
 /** Only these keys are the terminal's; the others stay the browser's. Selected text is copied. */
 function isOurs(event) {
-  if (event.ctrlKey) return event.key.toLowerCase() === "c" && !terminal.hasSelection();
+  if (event.ctrlKey) return event.keyCode === C && !terminal.hasSelection();
   return event.key === "Enter" || (event.shiftKey && event.key.startsWith("Page"));
 }
 
@@ -152,8 +154,7 @@ function change() {
   for (const name of byId("module").value.split(",")) if (name) query.append("module", name);
   query.set("speed-factor", byId("speed").value);
   history.replaceState(null, "", `?${query}`);
-  terminal.reset();
-  begin();
+  begin({ clears: true });
   terminal.focus();
 }
 

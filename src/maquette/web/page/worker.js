@@ -8,25 +8,26 @@ const BEHIND = 1000; // milliseconds at most to make up for, after the machine h
 
 let columns = 80;
 let current = null; // the show that goes on
-let shown = () => {};
+const unseen = []; // what to call when the terminal has shown a text, in order
 
 const loading = load();
 
 onmessage = ({ data }) => receive[data.kind](data);
 
 const receive = {
-  begin: ({ query, columns: now }) => {
+  begin: ({ query, columns: now, clears }) => {
     columns = now;
+    if (clears) write("\x1bc");
     play(query);
   },
   resize: ({ columns: now }) => {
     columns = now;
   },
-  shown: () => shown(),
+  shown: () => unseen.shift()(),
   stop: async () => {
     current = null;
     const terminal = await loading;
-    postMessage({ kind: "text", text: terminal.stopped() });
+    write(terminal.stopped());
     postMessage({ kind: "ended" });
   },
 };
@@ -95,19 +96,19 @@ async function showAll(pieces, goesOn) {
   while (goesOn()) {
     const batch = take(pieces, due);
     due = Math.max(batch.due, performance.now() - BEHIND);
-    if (batch.text) {
-      const done = new Promise((resolve) => {
-        shown = resolve;
-      });
-      postMessage({ kind: "text", text: batch.text });
-      await done;
-    }
+    if (batch.text) await write(batch.text);
     if (batch.over) {
       if (goesOn()) postMessage({ kind: "ended" });
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
   }
+}
+
+/** Have the terminal show a text; resolves when it has. */
+function write(text) {
+  postMessage({ kind: "text", text });
+  return new Promise((resolve) => unseen.push(resolve));
 }
 
 /** What is due now, as one text, and when the next piece is. */
