@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,19 +21,19 @@ from maquette.ejecting import eject_run, eject_spec, project_files
 from maquette.errors import DataError
 from maquette.events import Evaluated, StepDone
 from maquette.models.convnext import ConvNeXt
-from maquette.runs.store import Store
+from maquette.runs.store import Run, Store
 from maquette.spec.image import ImageSpec
 from tests.codegen.alone import run_alone
 from tests.data.image.making import picture, save
 from tests.trained_images import prepared, shapes_spec, trained_classifier
 
-STEPS = {"shapes": 20, "folder": 4}
+STEPS = {"shapes": 10, "folder": 4}
 CLASSES = ('a "quote', "b{{ 7 * 7 }}", "c\\n'''", "d\u2028e")
 
 
 def shapes(_: Path) -> ImageSpec:
     return shapes_spec(
-        steps=20,
+        steps=STEPS["shapes"],
         batch_size=4,
         accumulation=2,
         optimizer={"kind": "muon"},
@@ -45,7 +46,7 @@ def shapes(_: Path) -> ImageSpec:
             "cutmix": 0.5,
             "erase": 0.3,
         },
-        evaluate={"every": 5, "images": 40},
+        evaluate={"every": 3, "images": 20},
     )
 
 
@@ -98,7 +99,30 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ejected]:
 
 
 @pytest.fixture(scope="module")
-def told(projects: dict[str, Ejected]) -> dict[str, str]:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run to look at."""
+    return trained_classifier(tmp_path_factory.mktemp("base"))
+
+
+def tuned_spec(base: Run) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(shapes_spec(steps=2).model_dump_json(exclude_unset=True))
+    spec["train"] |= {"from": base.id, "layer_decay": 0.7}
+    return spec
+
+
+@pytest.fixture(scope="module")
+def tuned(base: Run) -> Path:
+    """The project of a training that begins from the run, beside its images."""
+    place = base.path.parents[1]
+    (place / "spec.yaml").write_text(json.dumps(tuned_spec(base)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAQUETTE_CACHE", str(place / "cache"))
+        eject_spec(place / "spec.yaml", place / "project", Store(base.path.parent))
+    return place / "project"
+
+
+@pytest.fixture(scope="module")
+def told(projects: dict[str, Ejected], tuned: Path) -> dict[str, str]:
     """What the projects' programs print."""
     drawn, own = projects["shapes"].folder, projects["folder"].folder
     images = own.parent / "images"
@@ -115,6 +139,7 @@ def told(projects: dict[str, Ejected]) -> dict[str, str]:
         "eval": (drawn, "eval.py", ["--flip", "--split", "test"]),
         "classify": (own, "classify.py", classify),
         "logits": (drawn, "../logits.py", []),
+        "tuned": (tuned, "train.py", ["--device", "cpu"]),
         "given": (drawn, "train.py", given),
         "eval given": (drawn, "eval.py", [*given[:2], "--weights", "given/weights.pt"]),
         "tests": (drawn, "../own_tests.py", []),
@@ -122,20 +147,22 @@ def told(projects: dict[str, Ejected]) -> dict[str, str]:
     return dict(zip(programs, run_alone(*programs.values()), strict=True))
 
 
-# Ctrl-C after step 9: the training ends there, with a checkpoint.
+# Ctrl-C after step 5: the training ends there, with a checkpoint.
 HALF = """
 import os, signal, sys, train
 tell = train.tell
 def interrupt(event, steps):
     tell(event, steps)
-    if event.step == 9 and isinstance(event, train.StepDone):
+    if event.step == 5 and isinstance(event, train.StepDone):
         os.kill(os.getpid(), signal.SIGINT)
 train.tell = interrupt
 sys.argv[1:] = ["--device", "cpu"]
 train.main()
 """
+# As whoever has pytest and nothing besides.
 OWN_TESTS = """
-import pytest
+import os, pytest
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 print(pytest.main(["-q", "-p", "no:cacheprovider"]))
 """
 LOGITS = """
@@ -159,9 +186,9 @@ def test_it_repeats_the_losses_bit_for_bit(
     """Without a break, and with one."""
     found = steps(told[name])
     if name == "shapes":
-        assert found[-1].startswith("step 9/20 ")
+        assert found[-1].startswith("step 5/10 ")
         found += (rest := steps(told["rest"]))
-        assert rest[0].startswith("step 10/20 ")
+        assert rest[0].startswith("step 6/10 ")
     expected = projects[name].losses()
     assert len(expected) > STEPS[name]
     assert found == expected
@@ -199,12 +226,10 @@ def test_other_images_make_another_model(told: dict[str, str]) -> None:
     assert [name for name in CLASSES if f"{name}: " in told["eval given"]] == list(CLASSES)
 
 
-def test_a_run_takes_its_weights_along(tmp_path: Path) -> None:
-    run = trained_classifier(tmp_path)
-    eject_run(run, tmp_path / "project")
-    model = ConvNeXt(
-        shape := resolve_images(shapes_spec(), prepared(tmp_path, shapes_spec()).facts).shape
-    )
+def test_a_run_takes_its_weights_along(base: Run, tmp_path: Path) -> None:
+    eject_run(base, tmp_path / "project")
+    images = prepared(base.path.parents[1], shapes_spec())
+    model = ConvNeXt(shape := resolve_images(shapes_spec(), images.facts).shape)
     assert shape.classes == 12
     model.load_state_dict(torch.load(tmp_path / "project" / "weights.pt", weights_only=True))
 
@@ -250,11 +275,11 @@ def test_it_is_formatted_and_sound(projects: dict[str, Ejected]) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_cifar_is_read_as_published(tmp_path: Path) -> None:
+def test_cifar_is_read_as_published(base: Run) -> None:
     """Its reader and nothing else; what was given for a path stays."""
     spec = shapes_spec().model_dump(mode="json")
     spec["data"]["sources"] = {"c": {"kind": "cifar100", "path": "somewhere"}}
-    facts = prepared(tmp_path, shapes_spec()).facts
+    facts = prepared(base.path.parents[1], shapes_spec()).facts
     files = project_files(
         cifar := ImageSpec.model_validate(spec), resolve_images(cifar, facts), spec_text="{}"
     )
@@ -284,19 +309,14 @@ def test_too_many_images_for_the_memory_are_refused(monkeypatch: pytest.MonkeyPa
         read_images(open_images_source(name, source), size=32, seed=0)
 
 
-def test_fine_tuning_takes_the_weights_that_it_begins_from(tmp_path: Path) -> None:
-    base = trained_classifier(tmp_path)
-    text = shapes_spec(steps=2).model_dump_json(exclude_unset=True)
-    spec = json.loads(text)
-    spec["train"] |= {"from": base.id, "layer_decay": 0.7}
-    (tmp_path / "spec.yaml").write_text(json.dumps(spec))
-    store = Store(tmp_path / "runs")
-    eject_spec(tmp_path / "spec.yaml", tmp_path / "project", store)
-    assert inherit(ImageSpec.model_validate(spec), store).train.from_run == str(base.path)
-    [told] = run_alone((tmp_path / "project", "train.py", ["--device", "cpu"]))
-    tuned = inherit(ImageSpec.model_validate(spec), store)
-    images = prepared(tmp_path, tuned)
-    training = Training(resolve_images(tuned, images.facts), images, device="cpu")
+def test_fine_tuning_takes_the_weights_that_it_begins_from(
+    base: Run, tuned: Path, told: dict[str, str]
+) -> None:
+    spec = inherit(ImageSpec.model_validate(tuned_spec(base)), Store(base.path.parent))
+    assert spec.train.from_run == str(base.path)
+    images = prepared(tuned.parent, spec)
+    training = Training(resolve_images(spec, images.facts), images, device="cpu")
     training.begin_from(base.checkpoint("best").path)
     expected = [repr(e.loss) for e in training.events() if isinstance(e, StepDone)]
-    assert [line.split()[-1] for line in steps(told) if "validation" not in line] == expected
+    found = [line.split()[-1] for line in steps(told["tuned"]) if "validation" not in line]
+    assert found == expected

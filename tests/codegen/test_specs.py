@@ -181,7 +181,7 @@ def check(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(specs())
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_spec_gives_a_project_that_can_be_imported(
     monkeypatch: pytest.MonkeyPatch, spec: Spec
 ) -> None:
@@ -195,22 +195,32 @@ def test_two_thousand_specs_give_projects(monkeypatch: pytest.MonkeyPatch, spec:
     check(spec, monkeypatch)
 
 
-@pytest.mark.parametrize("text", WRITABLE)
-def test_a_hostile_string_changes_no_code(text: str) -> None:
-    def spec(word: str) -> Spec:
-        source = {"kind": "files", "path": [word, word], "separator": word}
-        return Spec.model_validate(
-            {"data": {"sources": {"text": source}}, "train": {"sample": {"prompt": word}}}
-        )
+def worded(word: str) -> Spec:
+    source = {"kind": "files", "path": [word, word], "separator": word}
+    return Spec.model_validate(
+        {"data": {"sources": {"text": source}}, "train": {"sample": {"prompt": word}}}
+    )
 
-    plain, hostile = eject(spec("plain")), eject(spec(text))
-    assert plain.keys() == hostile.keys()
-    for name in plain:
-        if name.endswith(".py"):
-            ours, theirs = (without_strings(files[name]) for files in (plain, hostile))
-            assert ours == theirs
-        elif name not in ("blueprint.json",):
-            assert without_hash(plain[name]) == without_hash(hostile[name])
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, str]:
+    return without_words(eject(worded("plain")))
+
+
+@pytest.mark.parametrize("text", WRITABLE)
+def test_a_hostile_string_changes_no_code(text: str, plain: dict[str, str]) -> None:
+    found = without_words(eject(worded(text)))
+    assert found.keys() == plain.keys()
+    assert [name for name in plain if found[name] != plain[name]] == []
+
+
+def without_words(files: dict[str, str]) -> dict[str, str]:
+    """The files less what may differ: strings in code, and the blueprint."""
+    said = {name: text for name, text in files.items() if name != "blueprint.json"}
+    return {
+        name: without_strings(text) if name.endswith(".py") else without_hash(text)
+        for name, text in said.items()
+    }
 
 
 def without_strings(code: str) -> str:

@@ -165,8 +165,10 @@ last = int(sys.argv[2])
 sys.argv[1:] = ["--out", sys.argv[1]]
 train.main()
 """
+# As whoever has pytest and nothing besides.
 OWN_TESTS = """
-import pytest
+import os, pytest
+os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 print(pytest.main(["-q", "-p", "no:cacheprovider"]))
 """
 LOGITS = """
