@@ -51,14 +51,14 @@ def test_where_npm_fails_nothing_is_left_and_its_reason_is_told(
 ) -> None:
     says = (
         "npm warn Unknown user config\nnpm error code ENOTFOUND\nnpm error syscall getaddrinfo\n"
-        "npm error request to https://registry.npmjs.org/pyodide failed\nnpm error more"
+        "npm error request to https://somewhere.example/pyodide failed\nnpm error more"
     )
     npm.does(names, code=1, says=says)
     with pytest.raises(MaquetteError) as caught:
         packages(print, tmp_path / "cache")
     assert caught.value.message == (
         "npm couldn't fetch Pyodide and xterm.js:"
-        " request to https://registry.npmjs.org/pyodide failed"
+        " request to https://somewhere.example/pyodide failed"
     )
     assert "network" in str(caught.value.hint)
     assert list((tmp_path / "cache").iterdir()) == []
