@@ -1,6 +1,7 @@
 """`maquette plan --on`: a spec on a cluster that isn't here."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ def test_a_plan_for_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
         "ends higher",  # 200 stories are few for so many tokens
     ):
         assert words in shown
+    layout = next(line for line in shown.splitlines() if line.startswith("layout "))
+    assert re.match(r"layout {,24}\S.*: ", layout)  # a narrow terminal has room for the sentence
 
 
 def test_the_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,6 +62,8 @@ def test_the_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["seconds"] * told["step"]["tokens_per_second"] == pytest.approx(
         blueprint["train"]["tokens"]
     )
+    for row in told["alternatives"]:
+        assert sum(row["memory"].values()) == pytest.approx(row["memory_bytes"])
     kinds = [row["layout"] for row in told["alternatives"]]
     assert "FSDP 8" in kinds or layout["name"] == "FSDP 8"
     assert len(kinds) == len(set(kinds)) == 7  # DDP or FSDP, TP or not, PP or not, less this

@@ -5,7 +5,7 @@ from typing import Any
 
 from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.quantities import format_bytes, format_count, format_duration
-from maquette.simulation.cluster import Layout, memory_of
+from maquette.simulation.cluster import memory_of
 from maquette.simulation.hardware import Cluster
 from maquette.simulation.rehearsal import (
     RECOMPUTE,
@@ -72,8 +72,9 @@ def to_json(blueprint: AnyBlueprint, told: Rehearsal) -> dict[str, Any]:
     value["memory"]["total"] = told.memory.total
     value["step"] |= {"seconds": told.step.seconds, "mfu": told.step.mfu}
     value["step"]["tokens_per_second"] = told.step.tokens_per_second
-    for row in value["alternatives"]:
-        row["layout"] = Layout(**row["layout"]).name
+    for row, other in zip(value["alternatives"], told.alternatives, strict=True):
+        row["layout"] = other.layout.name
+        row["memory"] = dataclasses.asdict(memory_of(told.work.workload, other.layout))
     value["largest_micro_batch"] = _largest(told)
     return value
 
@@ -109,24 +110,24 @@ def _place_rows(blueprint: AnyBlueprint, told: Rehearsal) -> Rows:
     again = "no" if layout.recompute == "none" else layout.recompute
     size = format_count(blueprint.parameters["total"])
     return [
-        ("model", blueprint.name, f"{size} parameters"),
+        ("model", size, f"parameters: {blueprint.name}"),
         ("on", told.cluster.name, f"{device.name}{nodes}"),
-        ("layout", layout.name, f"{passes}, {again} recomputation"),
+        ("layout", "", f"{layout.name}: {passes}, {again} recomputation"),
         ("micro-batch", str(layout.micro_batch), f"of at most {_largest(told)} windows a device"),
         *(("  because", "", reason) for reason in told.reasons),
-        *(("  or", *_alternative(told, other)) for other in told.alternatives[:_SHOWN]),
+        *(("  or", "", _alternative(told, other)) for other in told.alternatives[:_SHOWN]),
     ]
 
 
-def _alternative(told: Rehearsal, other: Alternative) -> tuple[str, str]:
+def _alternative(told: Rehearsal, other: Alternative) -> str:
     size = format_bytes(other.memory_bytes)
     if not other.tokens_per_second:
-        return other.layout.name, f"doesn't fit: {size} at least"
+        return f"{other.layout.name}: doesn't fit, {size} at least"
     change = other.tokens_per_second / told.step.tokens_per_second - 1
     speed = "as fast" if abs(change) < 0.005 else f"{abs(change):.0%} "
     if abs(change) >= 0.005:
         speed += "slower" if change < 0 else "faster, and less simple"
-    return other.layout.name, f"{speed}, {size}"
+    return f"{other.layout.name}: {speed}, {size}"
 
 
 def _largest(told: Rehearsal) -> int:
