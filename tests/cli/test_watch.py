@@ -134,6 +134,29 @@ def test_a_run_that_is_over(run: Run, capsys: Output) -> None:
     assert lines[2:] == ["completed at step 6"]
 
 
+def test_as_json_the_events_come_as_they_are_written_and_the_state_last(
+    run: Run, play: Play, capsys: Output
+) -> None:
+    def happens() -> Iterator[None]:
+        with Recorder(run) as recorder:
+            recorder.begin(steps=4, tokens_per_step=64)
+            recorder.record(step(1))
+            yield
+            assert json.loads(capsys.readouterr().out)["step"] == 1, "printed when it happened"
+            recorder.record(Evaluated(1, "validation", math.inf, math.inf, 7.2, None, True, 0.01))
+            yield
+        yield
+
+    play(happens())
+    lines, err = watched(capsys, "--json")
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    assert rows[:-1] == list(map(json.loads, run.metrics_path.read_text().splitlines()))[1:]
+    assert rows[0]["loss"] is None
+    assert rows[-1] == {"id": run.id, **json.loads(run.state_path.read_text())}
+    assert rows[-1]["status"] == "stopped"
+    assert err == ""
+
+
 def test_the_panel(run: Run, terminal: io.StringIO) -> None:
     train(run)
     assert main(["watch"]) == 0
@@ -332,6 +355,27 @@ def test_logs(run: Run, capsys: Output) -> None:
     assert main(["logs", "tiny", "-n", "2"]) == 0
     assert capsys.readouterr().out == "line 4\nline 5\n"
     assert main(["logs", "-n", "-1"]) == 2
+
+
+def test_logs_as_json(run: Run, play: Play, capsys: Output) -> None:
+    def happens() -> Iterator[None]:
+        with run.log_path.open("a") as file, Recorder(run):
+            file.write('a "half')
+            file.flush()
+            yield
+            file.write(' line"\n')
+            file.flush()
+            yield
+        with run.log_path.open("ab") as file:
+            file.write(b"torn \xff")
+        yield
+
+    play(happens())
+    assert main(["logs", "-f", "--json"]) == 0
+    lines = [json.loads(line)["line"] for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == 'a "half line"'
+    assert lines[-1] == "torn \ufffd"
+    assert [line[20:] for line in (lines[0], lines[2])] == ["running", "stopped"]
 
 
 def test_logs_of_a_run_that_never_began(run: Run, capsys: Output) -> None:

@@ -5,7 +5,7 @@ import select
 import sys
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.25
 _LANDMARKS = 256  # events kept to work the state out from, should state.json be unreadable
 
+JsonLines = Annotated[bool, typer.Option("--json", help="Print lines of JSON, for programs.")]
 
-def watch(name: RunName = "latest", runs_dir: RunsDir = None) -> None:
+
+def watch(name: RunName = "latest", as_json: JsonLines = False, runs_dir: RunsDir = None) -> None:
     """Watch a run live until it ends. Ctrl-C or q ends the watching, not the run.
 
     On a terminal this is the Run screen of `maquette tui`; once a key was pressed there, it stays
     after the run's end too. Anywhere else, and without the extra `tui`, lines are printed.
+    With --json each is an event, as in metrics.jsonl, and the last the state at the end.
+
     Exit code 0 if the run completed or was stopped, 1 if it failed or was lost.
     """
     from maquette.cli.tui import can_show
@@ -39,7 +43,9 @@ def watch(name: RunName = "latest", runs_dir: RunsDir = None) -> None:
     store = common.open_store(runs_dir)
     run = store.find(name)
     try:
-        if can_show():
+        if as_json:
+            state = _Watching(run).print_json()
+        elif can_show():
             from maquette.tui.app import watch_inline
 
             watch_inline(store, run)
@@ -71,6 +77,7 @@ def logs(
         int | None,
         typer.Option("--lines", "-n", min=0, help="The last so many lines.", show_default="all"),
     ] = None,
+    as_json: JsonLines = False,
     runs_dir: RunsDir = None,
 ) -> None:
     """Print what a run's worker had to say: its worker.log."""
@@ -79,13 +86,20 @@ def logs(
 
     run = common.open_store(runs_dir).find(name)
     tail = TextTail(run.log_path, lines=lines)
+    rest = b""  # of a line whose end isn't there yet
     sys.stdout.flush()
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             live = follow and run.state(()).status in ACTIVE
             while text := tail.read():
-                sys.stdout.buffer.write(text)
-            sys.stdout.buffer.flush()
+                if as_json:
+                    *whole, rest = (rest + text).split(b"\n")
+                    _print_lines(whole)
+                else:
+                    sys.stdout.buffer.write(text)
+            if rest and not live:
+                _print_lines([rest])
+            sys.stdout.flush()
             if not run.path.is_dir():
                 raise run.gone()
             if text is None and not live:
@@ -123,6 +137,22 @@ class _Watching:
                 time.sleep(_LOOK_SECONDS)
                 state, news = self._look()
                 self._show(shown, news, state)
+
+    def print_json(self) -> "State":
+        """The same as lines of JSON: every event that comes, and the state at the end."""
+        from maquette.events import to_row
+        from maquette.runs.state import ACTIVE
+
+        while True:
+            state, news = self._look()
+            self._remember(news)
+            for at, event in news.events:
+                _print_line({"at": at, **to_row(event)})
+            if state.status not in ACTIVE:
+                _print_line({"id": self._run.id, **state.to_json()})
+                return state
+            sys.stdout.flush()
+            _wait_for_output(_LOOK_SECONDS)
 
     def _look(self) -> "tuple[State, News]":
         # The state first: what it knows of is in the metrics then.
@@ -189,6 +219,20 @@ class _Watching:
         with contextlib.suppress(OSError, MaquetteError):
             return ahead_of(queue_folder(), state.process.pid)
         return 0
+
+
+def _print_lines(lines: list[bytes]) -> None:
+    for line in lines:
+        _print_line({"line": line.decode("utf-8", "replace")})
+
+
+def _print_line(value: dict[str, Any]) -> None:
+    """An object as one line of JSON; numbers that aren't finite become null."""
+    import json
+
+    from maquette.runs.durable import finite
+
+    print(json.dumps(finite(value), ensure_ascii=False, allow_nan=False))
 
 
 def _wait_for_output(seconds: float) -> None:
