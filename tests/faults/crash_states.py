@@ -33,6 +33,7 @@ _CHANGING = (
 _MOST_ENTRIES = 10
 _MOST_CONTENTS = 512
 _UNREAD = (".tmp-", "worker.log", "worker.lock")
+SYNCING = ("sync_folder", "_sync")  # functions whose callers are the ones that sync
 
 T = TypeVar("T")
 Tree: TypeAlias = "tuple[tuple[str, bytes | Tree], ...]"
@@ -159,7 +160,7 @@ class Tape:
 
 
 def _site(frame: FrameType | None) -> Site:
-    if frame is not None and frame.f_code.co_name == "sync_folder":
+    if frame is not None and frame.f_code.co_name in SYNCING:
         frame = frame.f_back
     assert frame is not None
     return Path(frame.f_code.co_filename).name, frame.f_lineno

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from maquette.runs import durable, store
-from tests.faults.crash_states import Site, Tape, Tree, crash_states
+from maquette.runs import durable, store, tail
+from tests.faults.crash_states import SYNCING, Site, Tape, Tree, crash_states
 from tests.faults.scenarios import SCENARIOS, record, violations
 
 
 def sync_calls() -> set[Site]:
     """Every line that syncs in the modules that write, read from their source."""
     sites = set()
-    for module in (durable, store):
+    for module in (durable, store, tail):
         path = Path(str(module.__file__))
         tree = ast.parse(path.read_text(encoding="utf-8"))
         inside = {
             call
             for function in ast.walk(tree)
-            if isinstance(function, ast.FunctionDef) and function.name == "sync_folder"
+            if isinstance(function, ast.FunctionDef) and function.name in SYNCING
             for call in ast.walk(function)
         }
         sites |= {
@@ -29,7 +29,7 @@ def sync_calls() -> set[Site]:
             for call in ast.walk(tree)
             if isinstance(call, ast.Call)
             and call not in inside
-            and ast.unparse(call.func) in ("os.fsync", "sync_folder", "durable.sync_folder")
+            and ast.unparse(call.func).removeprefix("durable.") in ("os.fsync", *SYNCING)
         }
     return sites
 
