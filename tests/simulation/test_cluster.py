@@ -11,7 +11,7 @@ from benchmarks.plan_accuracy import error_of, read_runs
 from maquette.errors import UsageError
 from maquette.shapes import CONVNEXT_VARIANTS, ConvNeXtShape
 from maquette.simulation.cluster import Layout, memory_of, step_of
-from maquette.simulation.hardware import devices, efficiency_of, parse_cluster
+from maquette.simulation.hardware import constants, devices, efficiency_of, parse_cluster
 from maquette.simulation.rehearsal import (
     FAILURES_PER_DEVICE_DAY,
     Work,
@@ -69,9 +69,48 @@ def test_time_goes_up_with_what_is_recomputed_and_bubbles_shrink_with_passes() -
     pipe = Layout(pipeline=8, accumulation=8)
     few = step_of(workload, pipe, cluster)
     many = step_of(workload, dataclasses.replace(pipe, accumulation=64), cluster)
-    busy = few.products + few.attention + few.traffic + few.overhead
+    busy = few.products + few.attention + few.traffic + few.overhead + few.communication
     assert few.bubble / busy == pytest.approx(7 / 8)
     assert many.tokens_per_second > 1.5 * few.tokens_per_second
+
+
+def test_collectives_take_their_time_however_little_they_send() -> None:
+    """By hand: a gather around 16 devices of two servers has 14 hops inside and one between."""
+    tiny = gpt_workload(
+        dataclasses.replace(llama3_8b(64), width=64, heads=1, kv_heads=1, hidden=64)
+    )
+    cluster = parse_cluster("h100x16")
+    endless = dataclasses.replace(
+        cluster.device, link_bytes_per_second=1e30, network_bytes_per_second=1e30
+    )
+    cluster = dataclasses.replace(cluster, device=endless)
+    fixed = dataclasses.replace(constants(), exposed=1.0)
+
+    def waits(layout: Layout) -> float:
+        return step_of(tiny, layout, cluster, fixed=fixed).communication
+
+    ring = 8.4e-6 + 14 * 3.4e-6 + 14e-6
+    assert waits(Layout(data=16, sharded=True)) == pytest.approx(3 * 32 * ring)
+    assert waits(Layout(data=16, sharded=True, accumulation=4)) == pytest.approx(4 * 96 * ring)
+    buckets = -(-4 * tiny.parameters // (25 * 2**20))
+    tree = 8.4e-6 + 7 * 3.4e-6 + 14e-6
+    assert waits(Layout(data=16)) == pytest.approx(2 * buckets * tree)
+    eight = 8.4e-6 + 7 * 3.4e-6
+    assert waits(Layout(tensor=8)) == pytest.approx(10 * 32 * eight)
+    assert waits(Layout(pipeline=2, accumulation=3)) == pytest.approx(3 * 2 * (8.4e-6 + 3.4e-6))
+
+
+def test_small_models_are_not_cut_and_rings_of_thousands_are_slow() -> None:
+    small = gpt_workload(
+        dataclasses.replace(llama3_8b(256), width=256, heads=4, kv_heads=4, hidden=1024)
+    )
+    assert not rehearse(Work(small, 16, 10), parse_cluster("h100x8")).layout.sharded
+    workload = gpt_workload(llama3_8b(4096))
+    few, many = (
+        step_of(workload, Layout(data=n, sharded=True), parse_cluster(f"h100x{n}"))
+        for n in (64, 65536)
+    )
+    assert many.tokens_per_second / 65536 < 0.5 * few.tokens_per_second / 64
 
 
 def test_no_step_is_faster_than_the_hardware() -> None:

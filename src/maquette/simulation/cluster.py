@@ -4,6 +4,7 @@ Each device has a share of the model: 1 / (tensor x pipeline) of its blocks. `da
 work on different windows; with FSDP they keep the state of the model in parts too.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,10 @@ _OPTIMIZER_TRAFFIC = 28  # bytes a parameter of an AdamW step: four read, three 
 _BACKWARD = 2.0
 _ATTENTION_BACKWARD = 2.5  # fused attention computes the scores again
 _CONTEXT_BYTES = 1.0 * 2**30  # of the driver, of communication, of the allocator's rounding
+_BASE_SECONDS, _HOP_SECONDS, _NETWORK_HOP_SECONDS = 8.4e-6, 3.4e-6, 14e-6
+"""What a collective takes however little it sends, and each hop of its ring, inside a server and to
+the next: those that NCCL chooses its algorithms by (src/graph/tuning.cc, Simple protocol)."""
+_BUCKET_BYTES = 25 * 2**20  # gradients that DDP adds up at once, as PyTorch's does
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ def step_of(
     overhead = c.launch_seconds * workload.layers / layout.pipeline
     computing = products + attention + traffic + overhead
     waiting = _tensor_seconds(workload, layout, cluster, tokens, c)
+    waiting += _stage_seconds(workload, layout, cluster, tokens, c)
     waiting += _exposed(_shard_seconds(workload, layout, cluster, c), computing, c)
     per_step = _exposed(_reduce_seconds(workload, layout, cluster, c), computing, c)
     bubble = (layout.pipeline - 1) / layout.interleaved * (computing + waiting)
@@ -234,8 +240,23 @@ def _tensor_seconds(
     rate = c.link_share * (
         cluster.device.link_bytes_per_second if inside else cluster.device.network_bytes_per_second
     )
-    seconds = times * w.layers / layout.pipeline * sent / rate
+    waiting = _hops_seconds(layout.tensor, 1 if inside else layout.tensor)
+    seconds = times * w.layers / layout.pipeline * (sent / rate + waiting)
     return seconds / 2 if layout.overlapped_tensor else seconds
+
+
+def _stage_seconds(
+    w: Workload, layout: Layout, cluster: Cluster, tokens: int, c: Constants
+) -> float:
+    """Activations to the next pipeline stage, and their gradients back."""
+    if layout.pipeline == 1:
+        return 0.0
+    device, sent = cluster.device, tokens * w.width * _BF16 / layout.tensor
+    if layout.devices <= device.per_node:
+        rate, hop = device.link_bytes_per_second, _HOP_SECONDS
+    else:
+        rate, hop = device.network_bytes_per_second, _NETWORK_HOP_SECONDS
+    return 2 * (sent / (c.link_share * rate) + _BASE_SECONDS + hop)
 
 
 def _shard_seconds(w: Workload, layout: Layout, cluster: Cluster, c: Constants) -> float:
@@ -245,9 +266,10 @@ def _shard_seconds(w: Workload, layout: Layout, cluster: Cluster, c: Constants) 
     own = w.parameters / (layout.tensor * layout.pipeline)
     gathers = 1 if layout.pipeline > 1 else 2
     sent = (gathers * _BF16 + 4) * own * (layout.data - 1) / layout.data
-    if layout.pipeline > 1:
-        sent /= layout.accumulation  # once a step
-    return sent / _ring_rate(layout, cluster, c)
+    blocks = w.layers / layout.pipeline
+    waiting = (gathers + 1) * blocks * _hops_seconds(layout.data, _ring_nodes(layout, cluster))
+    seconds = sent / _ring_rate(layout, cluster, c) + waiting
+    return seconds / layout.accumulation if layout.pipeline > 1 else seconds  # once a step
 
 
 def _reduce_seconds(w: Workload, layout: Layout, cluster: Cluster, c: Constants) -> float:
@@ -256,7 +278,10 @@ def _reduce_seconds(w: Workload, layout: Layout, cluster: Cluster, c: Constants)
         return 0.0
     own = w.parameters / (layout.tensor * layout.pipeline)
     sent = 2 * 4 * own * (layout.data - 1) / layout.data
-    return sent / _ring_rate(layout, cluster, c)
+    buckets = math.ceil(4 * own / _BUCKET_BYTES)
+    nodes = _ring_nodes(layout, cluster)
+    tree = _hops_seconds(layout.data / nodes, 1) + math.log2(nodes) * _NETWORK_HOP_SECONDS
+    return sent / _ring_rate(layout, cluster, c) + 2 * buckets * tree
 
 
 def _ring_rate(layout: Layout, cluster: Cluster, c: Constants) -> float:
@@ -270,6 +295,16 @@ def _ring_rate(layout: Layout, cluster: Cluster, c: Constants) -> float:
     together = max(1, device.per_node // layout.tensor)
     network = device.network_bytes_per_second * together
     return c.link_share * min(device.link_bytes_per_second, network)
+
+
+def _ring_nodes(layout: Layout, cluster: Cluster) -> int:
+    """Servers that the data-parallel devices are in."""
+    return math.ceil(layout.data * layout.tensor / cluster.device.per_node)
+
+
+def _hops_seconds(ranks: float, nodes: int) -> float:
+    """What a gather or scatter around a ring takes beyond the sending."""
+    return _BASE_SECONDS + (ranks - nodes) * _HOP_SECONDS + (nodes - 1) * _NETWORK_HOP_SECONDS
 
 
 def _exposed(communication: float, computing: float, c: Constants) -> float:

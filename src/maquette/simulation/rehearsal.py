@@ -227,8 +227,8 @@ def _reasons(work: Work, cluster: Cluster, chosen: Layout) -> Iterator[str]:
     idle = cluster.count - chosen.devices
     if idle:
         yield (
-            f"{idle} of {cluster.count} devices idle: a step's {work.windows:,} windows don't "
-            "divide among more"
+            f"{idle} of {cluster.count} devices idle: a batch of {work.windows:,} doesn't divide "
+            "among more"
         )
     if cluster.count > 1:
         plain = Layout(data=chosen.devices, accumulation=1, recompute="full")
