@@ -79,7 +79,8 @@ class Cluster:
     @property
     def name(self) -> str:
         """As it is written after `--on`."""
-        return f"{self.device.id}x{self.count}"
+        separator = "" if self.device.id.endswith("x") else "x"
+        return f"{self.device.id}{separator}{self.count}" if self.count > 1 else self.device.id
 
 
 @functools.cache
