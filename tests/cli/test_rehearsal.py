@@ -1,12 +1,19 @@
 """`maquette plan --on`: a spec on a cluster that isn't here."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from maquette.blueprint.blueprint import Blueprint
+from maquette.blueprint.resolve import resolve
 from maquette.cli import main
+from maquette.cli.rehearsal import law_fails
+from maquette.facts import DataFacts, SplitFacts
+from maquette.spec.schema import Spec
 
 _GPT = (
     "--set=tokenizer={kind: bpe, vocabulary: 300}",
@@ -76,6 +83,22 @@ def test_images_on_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "images/s" in shown
     assert "nats" not in shown
+
+
+def test_the_law_says_nothing_of_what_it_was_not_fitted_to() -> None:
+    words = SplitFacts(1, 10_000, 40_000)
+    facts = DataFacts(300, {"stories": {"train": words, "validation": words}})
+    spec = Spec.model_validate({"name": "a", "tokenizer": {"kind": "bpe", "vocabulary": 300}})
+    blueprint = resolve(spec, facts)
+
+    def changed(**train: Any) -> Blueprint:
+        plan = dataclasses.replace(blueprint.train, **{"tokens": 10**9, **train})
+        return dataclasses.replace(blueprint, parameters={"total": 10**8}, train=plan)
+
+    assert law_fails(changed()) == ""
+    assert "70M" in law_fails(changed(tokens=10**7))
+    assert "pretraining" in law_fails(changed(objective="chat"))
+    assert "bytes" in law_fails(dataclasses.replace(changed(), tokenizer="bytes"))
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def law_fails(blueprint: AnyBlueprint) -> str:
         return "the scaling law is one of text"
     if blueprint.tokenizer == "bytes":
         return "the scaling law is one of tokens of several bytes"
+    if blueprint.train.objective == "chat":
+        return "the scaling law is one of pretraining"
     if blueprint.parameters["total"] < 7e6 or blueprint.train.tokens < 5e8:
         return "the scaling law is one of 70M parameters and 5B tokens, or more"
     return ""
