@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import re
 
 import pytest
 
@@ -114,6 +115,18 @@ def test_a_failure_goes_back_to_the_last_checkpoint() -> None:
     assert any(isinstance(event, Note) and "is lost" in event.text for event in events)
     calm = [event.step for _, event in simulate(story.calm()) if isinstance(event, StepDone)]
     assert calm == sorted(set(calm))
+
+
+def test_a_lost_server_is_not_seen_again() -> None:
+    for seed in range(40):
+        story = tell("llm_training", seed)
+        lost: list[str] = []
+        for text in (line.text for line in show(story)):
+            if match := re.fullmatch(r"  ! (\S+) is lost: .*", text):
+                lost.append(match[1])
+            elif not text.startswith("    "):
+                assert not any(host in text.split() for host in lost), text
+        assert len(lost) == len(set(lost))
 
 
 def test_nothing_goes_back_to_before_the_first_checkpoint() -> None:

@@ -48,6 +48,8 @@ class Progress:
         self._epoch = 0
         self._reports = 0
         self._worse = 0
+        self._lost = ""
+        self._spares: dict[str, str] = {}  # that stand for lost servers
 
     def lines(self, at: float, event: Event) -> Iterator[Line]:
         """The lines of one event, `at` seconds after the start."""
@@ -152,6 +154,8 @@ class Progress:
             heat = sorted(round(rng.gauss(64, 3)) for _ in range(count))
             cells = " ".join(p.paint(f"{u:>2}", "green" if u > 92 else "yellow") for u in use)
             name = self.story.host_of(server * device.per_node)
+            while name in self._spares:
+                name = self._spares[name]
             used = told.memory.total / 2**30 * (1 - 0.01 * rng.random())
             yield p.line(f"  {name:<10} {used:6.2f} GiB  {cells} %  {heat[0]}-{heat[-1]} °C", 0.12)
         if servers > _GRID_SERVERS:
@@ -200,6 +204,11 @@ class Progress:
 
     def _note(self, event: Note) -> Iterator[Line]:
         good = "keeps up" in event.text or "takes its place" in event.text
+        host, _, what = event.text.partition(" ")
+        if what.startswith("is lost"):
+            self._lost = host
+        elif what == "takes its place":
+            self._spares[self._lost] = host
         yield from self._say("green" if good else "red", event.text, 0.5 if good else 1.5)
 
     def _say(self, colour: str, text: str, pause: float) -> Iterator[Line]:

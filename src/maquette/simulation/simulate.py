@@ -47,6 +47,8 @@ class _Simulation:
         self.slow: Incident | None = None
         self.slow_until = 0
         self.bump = 0.0  # what is left of a small spike
+        self.hosts: dict[str, str] = {}  # that have taken the places of others
+        self.spares = 0
         self.share = 0.0  # of the run, since the last step that was told of
         self.step_seconds = 0.0
 
@@ -165,7 +167,8 @@ class _Simulation:
 
     def _go_wrong(self, incident: Incident) -> Iterator[tuple[float, Event]]:
         story = self.story
-        host = story.host_of(incident.rank)
+        place = story.host_of(incident.rank)
+        host = self.hosts.get(place, place)
         if incident.kind == "straggler":
             self.slow = incident
             self.slow_until = self.step + _SLOW_REPORTS * story.report_every
@@ -177,8 +180,9 @@ class _Simulation:
         if incident.kind == "failure":
             yield self.now, Note(self.step, f"{host} is lost: {incident.words}")
             self.now += RESTART_SECONDS
-            count = story.rehearsal.cluster.nodes
-            spare = f"{story.host}-{count + incident.rank % 8:04d}"
+            spare = f"{story.host}-{story.rehearsal.cluster.nodes + self.spares:04d}"
+            self.spares += 1
+            self.hosts[place] = spare
             yield self.now, Note(self.step, f"{spare} takes its place")
         else:
             now = self._loss(self.step) * incident.size
