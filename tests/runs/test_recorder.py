@@ -153,6 +153,29 @@ def test_a_full_disk_ends_the_run_with_its_own_name(
     assert [event.step for _, event in run.events()] == [1]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows doesn't tell the blocks of a file")
+@pytest.mark.parametrize(("words", "status"), [("no", "failed"), ("no" * 65536, "lost")])
+def test_where_no_other_file_has_room_the_failure_is_written_over_the_state(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: str, status: Status
+) -> None:
+    real = os.open
+
+    def full(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_EXCL:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, flags, mode)
+
+    with pytest.raises(TrainingError), Recorder(run) as recorder:
+        recorder.begin(steps=9, tokens_per_step=64)
+        monkeypatch.setattr(os, "open", full)
+        raise TrainingError(words)
+    monkeypatch.undo()
+    json.loads(run.state_path.read_text())
+    state = run.state()
+    assert state.status == status
+    assert status == "lost" or (state.error is not None and state.error.message == words)
+
+
 def test_what_a_killed_writer_left_is_cleared(run: Run) -> None:
     left: list[Path] = [run.path / ".tmp-state.json-1-ab", run.checkpoints_path / ".tmp-step-1-ab"]
     left[0].write_text("{")

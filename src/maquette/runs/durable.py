@@ -78,8 +78,26 @@ def write_file(path: Path, fill: Callable[[Path], object]) -> None:
 
 def write_json(path: Path, value: object, *, sync: bool = True) -> None:
     """Replace a file with indented JSON; numbers that aren't finite become null."""
-    text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n", sync=sync)
+    write_text(path, _json(value), sync=sync)
+
+
+def overwrite_json(path: Path, value: object) -> None:
+    """Write JSON over what a file holds, in the room that it has: the last word on a full disk.
+
+    A kill amid this leaves neither the old content nor the new: only for what can be rebuilt.
+    Raises RunError, with the file as it was if there is too little room in it.
+    """
+    data = _json(value).encode()
+    with os_errors("write", path):
+        handle = os.open(path, os.O_WRONLY | _BINARY)
+        try:
+            blocks: int = getattr(os.fstat(handle), "st_blocks", 0)  # of 512 bytes, on any system
+            if len(data) > blocks * 512:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            _write_all(handle, data)
+            os.ftruncate(handle, len(data))
+        finally:
+            os.close(handle)
 
 
 def make_folder(path: Path) -> None:
@@ -331,6 +349,10 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _json(value: object) -> str:
+    return json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _make_one(folder: Path) -> None:

@@ -275,7 +275,12 @@ class Recorder:
                 eta_seconds=self.pace.eta_seconds,
                 telemetry=self._telemetry() if self._telemetry else None,
             )
-        durable.write_json(self.run.state_path, self._state.to_json(), sync=sync)
+        try:
+            durable.write_json(self.run.state_path, self._state.to_json(), sync=sync)
+        except RunError:
+            if self._state.status != "failed":
+                raise
+            durable.overwrite_json(self.run.state_path, self._state.to_json())
         self._written_at = time.monotonic()
 
 
