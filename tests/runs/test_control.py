@@ -31,6 +31,8 @@ from tests.runs.conftest import save, train
 WORKER = """
 import signal, sys, time
 from pathlib import Path
+from maquette.errors import RunError
+from maquette.runs import durable
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run
 
@@ -38,6 +40,11 @@ manner, folder = sys.argv[1:3]
 inherited = int(sys.argv[sys.argv.index("--lock") + 1])
 if manner == "dies":
     sys.exit("no room for another one")
+
+if manner == "full":  # no file can be made: what is there can be overwritten only
+    def refuse(path, *_, **settings):
+        raise RunError(f"can't write {path}: no space left on device", hint="free some space")
+    durable.write_json = refuse
 
 def end(*_):
     raise KeyboardInterrupt
@@ -110,6 +117,14 @@ def test_a_worker_that_cannot_start(run: Run, workers: Workers) -> None:
     with pytest.raises(RunError, match="did not start"):
         workers.start(run, "dies")
     assert run.state().status == "completed"  # what it was before: nothing has happened to it
+
+
+def test_a_worker_that_can_say_only_that_it_failed(run: Run, workers: Workers) -> None:
+    with pytest.raises(RunError, match=f"{run.id} failed: .*: no space left") as caught:
+        workers.start(run, "full")
+    assert caught.value.hint == "free some space"
+    assert run.state().status == "failed"
+    assert [change.status for change in run.state().history] == ["queued", "failed"]
 
 
 def test_a_recycled_id_of_the_last_worker_is_not_taken_for_the_new_one(

@@ -71,11 +71,17 @@ def start_worker(run: Run, *arguments: str, lock: WorkerLock | None = None) -> N
 
 
 def _appears(run: Run, worker: "subprocess.Popen[bytes]", process: Process) -> bool:
-    """Wait until the worker has taken the run over; False if it ended before, or never does."""
+    """Wait until the worker has taken the run over; False if it ended before, or never does.
+
+    Raises RunError if all it could take over was to write down why it failed.
+    """
     deadline = time.monotonic() + _APPEAR_SECONDS
     while time.monotonic() < deadline:
-        there = run.stored_state().process
+        state = run.stored_state()
+        there = state.process
         if there is not None and (there.pid, there.started) == (process.pid, process.started):
+            if state.status == "failed" and state.error is not None:  # and it never said running
+                raise RunError(f"{run.id} failed: {state.error.message}", hint=state.error.hint)
             return True
         if worker.poll() is not None:
             return False
