@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.codegen.alone import run_alone
 from tests.data.image.making import picture, save
 from tests.trained_images import prepared, shapes_spec, trained_classifier
 
-STEPS = {"shapes": 10, "folder": 4}
+STEPS = {"shapes": 20, "folder": 4}
 CLASSES = ('a "quote', "b{{ 7 * 7 }}", "c\\n'''", "d\u2028e")
 
 
@@ -46,7 +47,7 @@ def shapes(_: Path) -> ImageSpec:
             "cutmix": 0.5,
             "erase": 0.3,
         },
-        evaluate={"every": 3, "images": 20},
+        evaluate={"every": 5, "images": 40},
     )
 
 
@@ -63,12 +64,14 @@ def folder(place: Path) -> ImageSpec:
 
 
 class Ejected:
-    """A spec, its images and blueprint here, and its project."""
+    """A spec, its images and blueprint here, and its project: of a model smaller than any."""
 
     def __init__(self, place: Path, spec: ImageSpec) -> None:
         self.spec = spec
         self.data: PreparedImages = prepared(place, spec)
-        self.blueprint = resolve_images(spec, self.data.facts)
+        blueprint = resolve_images(spec, self.data.facts)
+        shape = replace(blueprint.shape, depths=(1, 1, 2, 1), widths=(8, 12, 16, 24))
+        self.blueprint = replace(blueprint, shape=shape)
         self.folder = place / "project"
         self.files = project_files(spec, self.blueprint, spec_text="name: tiny\n")
         write_project(self.folder, self.files)
@@ -147,13 +150,13 @@ def told(projects: dict[str, Ejected], tuned: Path) -> dict[str, str]:
     return dict(zip(programs, run_alone(*programs.values()), strict=True))
 
 
-# Ctrl-C after step 5: the training ends there, with a checkpoint.
+# Ctrl-C after step 9: the training ends there, with a checkpoint.
 HALF = """
 import os, signal, sys, train
 tell = train.tell
 def interrupt(event, steps):
     tell(event, steps)
-    if event.step == 5 and isinstance(event, train.StepDone):
+    if event.step == 9 and isinstance(event, train.StepDone):
         os.kill(os.getpid(), signal.SIGINT)
 train.tell = interrupt
 sys.argv[1:] = ["--device", "cpu"]
@@ -186,9 +189,9 @@ def test_it_repeats_the_losses_bit_for_bit(
     """Without a break, and with one."""
     found = steps(told[name])
     if name == "shapes":
-        assert found[-1].startswith("step 5/10 ")
+        assert found[-1].startswith("step 9/20 ")
         found += (rest := steps(told["rest"]))
-        assert rest[0].startswith("step 6/10 ")
+        assert rest[0].startswith("step 10/20 ")
     expected = projects[name].losses()
     assert len(expected) > STEPS[name]
     assert found == expected
