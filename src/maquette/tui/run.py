@@ -3,16 +3,13 @@
 from typing import ClassVar
 
 from rich.text import Text
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.message import Message
-from textual.widgets import ContentSwitcher, Static
+from textual.widgets import ContentSwitcher
 
 from maquette.errors import RunError
 from maquette.forecast import forecast_run
-from maquette.quantities import format_bytes, format_count, format_duration
-from maquette.runs.control import why_lost
 from maquette.runs.state import State
 from maquette.runs.store import Run
 from maquette.serving.runs_board import row_of
@@ -23,46 +20,10 @@ from maquette.tui.figures import Row
 from maquette.tui.page import KEYS, LIVE, Page
 from maquette.tui.panes import PANES, LogPane, SamplesPane
 from maquette.tui.plot import number
+from maquette.tui.run_figures import RunFigures, Tabs
 
 _LOOK_SECONDS = 0.5
 _CURVES_KEYS = ("quantity", "log", "log_across", "smoothing", "by_time", "zoom", "pan")
-
-
-class Tabs(Static):
-    """A line of names, one of them chosen."""
-
-    class Chosen(Message):
-        """A name was clicked."""
-
-        def __init__(self, place: int) -> None:
-            super().__init__()
-            self.place = place
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(id="tabs")
-        self._names = names
-        self._ends: list[int] = []
-
-    def choose(self, place: int) -> None:
-        """Show which one is chosen; where there is no room, the others get shorter names."""
-        room = self.app.size.width - 2
-        names = [f"{i} {name}" for i, name in enumerate(self._names, 1)]
-        if sum(len(name) + 2 for name in names) > room:
-            names = [n if i == place else f"{n[:4]}." for i, n in enumerate(names)]
-        if sum(len(name) + 2 for name in names) > room:
-            names = [n if i == place else n[:1] for i, n in enumerate(names)]
-        text, self._ends = Text(" "), []
-        for i, name in enumerate(names):
-            text.append(f" {name} ", "bold reverse" if i == place else "")
-            self._ends.append(text.cell_len)
-        self.update(text)
-
-    def on_click(self, event: events.Click) -> None:
-        """Choose the name under the mouse."""
-        for place, end in enumerate(self._ends):
-            if event.x < end:
-                self.post_message(self.Chosen(place))
-                return
 
 
 class RunScreen(Page):
@@ -106,7 +67,7 @@ class RunScreen(Page):
 
     def body(self) -> ComposeResult:
         """Figures, the line of tabs, and what they hold."""
-        yield Static(id="figures")
+        yield RunFigures(id="figures")
         yield Tabs([self._tab_name(pane) for pane in PANES])
         with ContentSwitcher(initial=PANES[0].__name__):
             for pane in PANES:
@@ -225,83 +186,15 @@ class RunScreen(Page):
             self._pane.take(self._seen)
 
     def _show_figures(self) -> None:
-        self.query_one("#figures", Static).update(self._figures())
-
-    def _figures(self) -> Text:
+        found = self.query_one(RunFigures)
         if self._gone:
-            return Text("It is gone: its folder was deleted or moved. q goes back.", "bold")
-        if self._seen is None or self._row is None:
-            return Text(self._trouble or "")
-        state, row, width = self._seen.state, self._row, max(20, self.size.width - 4)
-        lines = [self._progress(state, row, width), *self._facts(state, row, width)]
-        problem = self._trouble
-        if state.error is not None:
-            problem = state.error.message + (f" · {state.error.hint}" if state.error.hint else "")
-        elif state.status == "lost":
-            problem = f"{why_lost(state)} · r goes on with it"
-        if problem:
-            line = Text(f"✗ {figures.one_line(problem)}", self.app.theme_variables["error"])
-            lines += line.wrap(self.app.console, width)[:2]
-        return Text("\n").join(lines)
-
-    def _progress(self, state: State, row: Row, width: int) -> Text:
-        share = figures.share_of(row)
-        words = [f"step {state.step:,} of {state.steps:,}"] if state.steps else []
-        words += [f"epoch {state.epoch:.2f}"] if state.epoch else []
-        words += [f"{figures.left(row, self.now())} left"] * bool(figures.left(row, self.now()))
-        told = "   ".join(words)
-        while len(words) > 1 and len(told) > width - 18:
-            words.pop(1)
-            told = "   ".join(words)
-        if share is None:
-            return Text(state.doing or "", "dim")
-        done, rest = figures.bar(share, max(6, width - len(told) - 8))
-        colour = self.app.theme_variables["success" if state.status == "running" else "muted"]
-        line = Text.assemble((done, colour), (rest, self.app.theme_variables["line"]))
-        line.append(f" {share:4.0%}", "bold")
-        line.append(f"  {told}")
-        return line
-
-    def _facts(self, state: State, row: Row, width: int) -> list[Text]:
-        """Names and values, as many as fit into two lines."""
-        pairs = []
-        if state.train_loss is not None:
-            pairs.append(("loss", number(state.train_loss)))
-        if state.validation_loss is not None:
-            pairs.append(("validation", number(state.validation_loss)))
-        if state.accuracy is not None:
-            pairs.append(("accuracy", f"{state.accuracy:.2%}"))
-        if self._forecast:
-            pairs.append(("forecast", self._forecast))
-        if state.best_loss is not None:
-            pairs.append(("best", f"{number(state.best_loss)} at {state.best_step:,}"))
-        last = self._course.last
-        if last is not None:
-            pairs.append(("learning rate", number(last.learning_rate)))
-            pairs.append(("gradient norm", number(last.gradient_norm)))
-        pairs += [("speed", figures.speed(row))] * bool(figures.speed(row))
-        pairs.append(("took", format_duration(state.elapsed_seconds(self.now()))))
-        device = [row["device"], state.precision or "", "compiled" if state.compiled else ""]
-        pairs.append(("on", ", ".join(word for word in device if word)))
-        if state.parameters:
-            pairs.append(("parameters", format_count(state.parameters)))
-        pairs += self._telemetry(state)
-        return _flow(pairs, width, self.app.theme_variables["muted"], lines=2)
-
-    def _telemetry(self, state: State) -> list[tuple[str, str]]:
-        telemetry = state.telemetry
-        if telemetry is None or state.status != "running":
-            return []
-        pairs = []
-        if telemetry.gpu_percent is not None:
-            pairs.append(("GPU", f"{telemetry.gpu_percent:.0f}%"))
-        if telemetry.gpu_memory_bytes is not None:
-            pairs.append(("GPU memory", format_bytes(telemetry.gpu_memory_bytes)))
-        if telemetry.cpu_percent is not None:
-            pairs.append(("CPU", f"{telemetry.cpu_percent:.0f}%"))
-        if telemetry.memory_bytes is not None:
-            pairs.append(("memory", format_bytes(telemetry.memory_bytes)))
-        return pairs
+            gone = "It is gone: its folder was deleted or moved. q goes back."
+            found.update(Text(gone, "bold"))
+        elif self._seen is None or self._row is None:
+            found.update(Text(self._trouble or ""))
+        else:
+            width = max(20, self.size.width - 4)
+            found.show(self._seen, self._row, self._forecast, self._trouble, self.now(), width)
 
     # Keys
 
@@ -400,18 +293,3 @@ class RunScreen(Page):
     @property
     def _curves(self) -> CurvesPane:
         return self.query_one(CurvesPane)
-
-
-def _flow(pairs: list[tuple[str, str]], width: int, muted: str, *, lines: int) -> list[Text]:
-    """Names and values one after another, in lines of this width; what is left over is left out."""
-    found = [Text()]
-    for name, value in pairs:
-        piece = Text.assemble((f"{name} ", muted), (figures.one_line(value), "bold"))
-        space = 3 if found[-1].cell_len else 0
-        if found[-1].cell_len + space + piece.cell_len > width:
-            if len(found) == lines:
-                continue
-            found.append(Text())
-            space = 0
-        found[-1].append(" " * space).append_text(piece)
-    return found

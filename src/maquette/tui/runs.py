@@ -184,7 +184,7 @@ class RunsScreen(Page):
         preview.display = row is not None and self.size.height >= 28 and self.size.width >= 80
         if row is None or not preview.display:
             return
-        self.query_one("#preview-facts", Static).update(self._facts(row))
+        self.query_one("#preview-facts", Static).update(self._facts(row), layout=False)
         # The places that the course was read at are about evenly spaced.
         course = row.get("curve") or []
         stride = row["step"] / max(1, len(course) - 1)
