@@ -21,6 +21,7 @@ from maquette.cli import (
     serve,
     simulate,
     specs,
+    status,
     train,
     tui,
     use,
@@ -102,7 +103,7 @@ app.command("train", rich_help_panel=TRAIN)(train.train)
 app.command("search", rich_help_panel=TRAIN)(search.search)
 app.command("tui", rich_help_panel=RUNS)(tui.tui)
 app.command("ps", rich_help_panel=RUNS)(runs.ps)
-app.command("status", rich_help_panel=RUNS)(runs.status)
+app.command("status", rich_help_panel=RUNS)(status.status)
 app.command("stop", rich_help_panel=RUNS)(control.stop)
 app.command("resume", rich_help_panel=RUNS)(control.resume)
 app.command("watch", rich_help_panel=RUNS)(watch.watch)

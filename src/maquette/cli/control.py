@@ -29,7 +29,7 @@ def stop(
     runs_dir: RunsDir = None,
 ) -> None:
     """End runs after the step they are at, with a checkpoint; waits until they have ended."""
-    from maquette.cli.runs import summary
+    from maquette.cli.status import summary
     from maquette.runs.control import ask_to_stop
 
     runs, failed = common.find_runs(names, runs_dir)

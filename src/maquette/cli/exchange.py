@@ -62,7 +62,7 @@ def import_(
     What isn't given is read from the config.json of timm beside the file, where there is one. The
     run can be used like any other, and `train: {from: RUN}` fine-tunes it.
     """
-    from maquette.cli.runs import summary
+    from maquette.cli.status import summary
     from maquette.cli.train import command_line
     from maquette.events import Note
     from maquette.importing import import_convnext, parse_colours, read_classes

@@ -252,7 +252,7 @@ def _work(
 
 def _print(run: "Run", *, as_json: bool) -> None:
     if as_json:
-        from maquette.cli.runs import summary
+        from maquette.cli.status import summary
 
         common.print_json(summary(run, run.state()))
     else:

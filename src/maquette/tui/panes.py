@@ -14,7 +14,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Input, Log, Static
 
 from maquette.cli.common import ago
-from maquette.cli.runs import status_pairs
+from maquette.cli.status import status_pairs
 from maquette.errors import RunError
 from maquette.quantities import format_bytes
 from maquette.runs.store import Run
