@@ -27,6 +27,7 @@ from maquette.events import Evaluated, Started, StepDone, from_row
 from maquette.quantities import format_duration
 from maquette.runs import durable
 from maquette.runs.control import spawn
+from maquette.runs.manifest import read_manifest
 from maquette.runs.store import Checkpoint, Run, Store
 from maquette.spec.task import AnySpec
 from maquette.training.checkpoint import MODEL, OPTIMIZER, TRAINER, first_difference
@@ -182,26 +183,9 @@ def verify(
     with _worker(whole) as worker:
         _await_end(whole, worker, say)
     say(f"undisturbed: {steps} steps in {format_duration(time.monotonic() - begin)}")
-    generator = random.Random(seed)
-    unsaved, after_steps = _kill_steps(blueprint, kills, generator)
     step_seconds = statistics.median(e.step_seconds for e in _steps(whole))
-    others: list[Run] = []
-    done: list[Kill] = []
-    while len(others) < _PASSES:
-        left = after_steps[len(done) :]
-        if not left and not any(kill.repeated for kill in done):
-            left = [unsaved]
-        if not left:
-            break
-        others.append(new_run())
-        # After the one that isn't saved, soon: before the next one is.
-        waits = [generator.uniform(0, 0.5 if step == unsaved else 2) for step in left]
-        waits = [wait * step_seconds for wait in waits]
-        done += _train_with_kills(others[-1], left, waits, say)
-    if not done:
-        raise RunError(
-            "every training was over before it could be killed", hint="ask for more --steps"
-        )
+    generator = random.Random(seed)
+    others, done = _train_until_killed(blueprint, kills, new_run, step_seconds, generator, say)
     started = next(e for _, e in whole.events() if isinstance(e, Started))
     return Verdict(
         steps=steps,
@@ -211,6 +195,39 @@ def verify(
         kills=tuple(done),
         compared=compare(whole, others),
     )
+
+
+def _train_until_killed(
+    blueprint: AnyBlueprint,
+    kills: int,
+    new_run: Callable[[], Run],
+    step_seconds: float,
+    generator: random.Random,
+    say: Callable[[str], None],
+) -> tuple[list[Run], list[Kill]]:
+    """Train as many runs as it takes until the kills came, one of them with steps to repeat.
+
+    Raises RunError where none came.
+    """
+    unsaved, after_steps = _kill_steps(blueprint, kills, generator)
+    runs: list[Run] = []
+    done: list[Kill] = []
+    while len(runs) < _PASSES:
+        left = after_steps[len(done) :]
+        if not left and not any(kill.repeated for kill in done):
+            left = [unsaved]
+        if not left:
+            break
+        runs.append(new_run())
+        # After the one that isn't saved, soon: before the next one is.
+        waits = [generator.uniform(0, 0.5 if step == unsaved else 2) for step in left]
+        waits = [wait * step_seconds for wait in waits]
+        done += _train_with_kills(runs[-1], left, waits, say)
+    if not done:
+        raise RunError(
+            "every training was over before it could be killed", hint="ask for more --steps"
+        )
+    return runs, done
 
 
 def _kill_steps(
@@ -278,7 +295,7 @@ def _files_compared(name: str, file: str, whole: Run, others: Sequence[Run]) -> 
 
 
 def _sha256(checkpoint: Checkpoint, file: str) -> str:
-    return str(durable.read_manifest(checkpoint.path)["files"][file]["sha256"])
+    return str(read_manifest(checkpoint.path)["files"][file]["sha256"])
 
 
 def _same(there: float | None, here: float) -> bool:

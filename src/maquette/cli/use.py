@@ -156,16 +156,7 @@ def evaluate(
     )
     saved = writing.find_checkpoint(found, checkpoint)
     results = _evaluate(found, saved, split, stride, windows, precision, device)
-    from maquette.evaluation import together
-
-    rows = {name: _figures(result) for name, result in results.items()}
-    total = _figures(together(results.values()))
-    if as_json:
-        head = {"run": found.id, "step": saved.step, "split": split}
-        common.print_json({**head, **total, "sources": rows})
-        return
-    _print_figures({**rows, "all": total} if len(rows) > 1 else rows)
-    common.say(f"{found.id}, step {saved.step}, {split} split")
+    _print_results(results, found, saved, split, as_json=as_json)
 
 
 def _refuse(options: dict[str, object], what_for: str) -> None:
@@ -276,6 +267,22 @@ def progress_bar() -> Iterator[Callable[[int, int], None]]:
     with progress.Progress(console=common.err(), transient=True) as bar:
         task = bar.add_task("evaluating", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _print_results(
+    results: "dict[str, Result]", run: "Run", saved: "Checkpoint", split: str, *, as_json: bool
+) -> None:
+    """A row for each source, and one for all of them together."""
+    from maquette.evaluation import together
+
+    rows = {name: _figures(result) for name, result in results.items()}
+    total = _figures(together(results.values()))
+    if as_json:
+        head = {"run": run.id, "step": saved.step, "split": split}
+        common.print_json({**head, **total, "sources": rows})
+        return
+    _print_figures({**rows, "all": total} if len(rows) > 1 else rows)
+    common.say(f"{run.id}, step {saved.step}, {split} split")
 
 
 def _figures(result: "Result") -> dict[str, Any]:
