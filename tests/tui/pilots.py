@@ -35,7 +35,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], what: str =
     """Wait until it holds; what is asked for may not be there yet."""
     deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
     while True:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)  # drawing the screen to look at it takes long too
         if condition():
             return
         late = asyncio.get_running_loop().time() > deadline

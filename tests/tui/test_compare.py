@@ -147,7 +147,7 @@ def test_what_goes_on_is_followed_and_what_is_deleted_is_told(tmp_path: Path) ->
     play(store, script, size=(120, 40))
 
 
-@pytest.mark.parametrize(("size", "dark"), [((60, 20), True), ((300, 100), False)])
+@pytest.mark.parametrize(("size", "dark"), [((60, 20), True), ((200, 60), False)])
 def test_eight_runs_at_any_size(store: Store, size: tuple[int, int], dark: bool) -> None:
     async def script(pilot: Pilot[None]) -> None:
         # The queued one is of images: tasks don't mix.

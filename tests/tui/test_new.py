@@ -307,7 +307,7 @@ def test_the_spec_of_a_run_is_a_beginning(store: Store) -> None:
     play(store, script, size=(110, 30))
 
 
-@pytest.mark.parametrize(("size", "dark"), [((60, 20), True), ((300, 100), False)])
+@pytest.mark.parametrize(("size", "dark"), [((60, 20), True), ((200, 60), False)])
 def test_any_size(store: Store, size: tuple[int, int], dark: bool) -> None:
     prompt = "[/x] 🙂 " + "long " * 300
 

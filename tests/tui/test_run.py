@@ -272,7 +272,7 @@ def test_damaged_files_bring_nothing_down(store: Store) -> None:
             await pilot.press("q")
             await shows(pilot, "10 runs")
 
-    play(store, script, size=(100, 50))
+    play(store, script)
 
 
 def test_numbers_that_are_none(store: Store) -> None:
@@ -395,7 +395,7 @@ def test_sizes_from_tiny_to_huge_and_a_storm_of_them(many: Run, store: Store) ->
         await shows(pilot, "many-calm-otter")
         for keys in ([], ["enter"], ["3"], ["1"]):
             await pilot.press(*keys)
-            for size in ((300, 100), (1, 1), (20, 5)):
+            for size in ((200, 60), (1, 1), (20, 5)):
                 await pilot.resize_terminal(*size)
             await pilot.resize_terminal(60, 20)
             await until(pilot, lambda: max(map(len, screen(pilot).splitlines())) <= 60)
