@@ -24,6 +24,7 @@ TIERS = {
     "runs": 2,
     "runs.durable": 1,
     "runs.lines": 1,
+    "runs.manifest": 1,
     "training": 3,
     "generation": 3,
     "simulation": 3,

@@ -8,7 +8,7 @@ from maquette.generation.decode import arrange_for_decoding
 from maquette.models.convnext import ConvNeXt
 from maquette.models.gpt import GPT
 from maquette.reading import image_blueprint, language_blueprint
-from maquette.runs import durable
+from maquette.runs.manifest import digest, read_manifest
 from maquette.runs.store import Checkpoint, Run
 from maquette.tokenizers.base import Tokenizer
 from maquette.tokenizers.load import load_tokenizer
@@ -39,8 +39,8 @@ def load_checkpoint_model(
             f" but the run's model {blueprint.shape.vocabulary}",
             hint="it is not the tokenizer that this run was trained with",
         )
-    known = durable.read_manifest(checkpoint.path).get("tokenizer")
-    if known not in (None, durable.digest(run.tokenizer_path)):
+    known = read_manifest(checkpoint.path).get("tokenizer")
+    if known not in (None, digest(run.tokenizer_path)):
         raise DamagedError(f"{run.tokenizer_path} is damaged: its checksum differs")
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and nobody needs them
         model = GPT(blueprint.shape)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from maquette.runs import durable
+from maquette.runs.manifest import verify_folder
 from maquette.runs.store import Run
 
 MAQUETTE = ("-m", "maquette")
@@ -226,6 +227,6 @@ def assert_readable(run: Run) -> None:
     assert state.status in ("queued", "running", "stopped", "failed", "lost", "completed")
     assert json.loads(run.state_path.read_text("utf-8"))["status"] == run.stored_state().status
     for folder in run.checkpoints_path.glob("step-*"):
-        durable.verify_folder(folder)
+        verify_folder(folder)
     steps = [row["step"] for row in durable.read_rows(run.metrics_path) if row["event"] == "step"]
     assert steps == list(range(1, len(steps) + 1))

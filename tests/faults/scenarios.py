@@ -10,6 +10,7 @@ from unittest import mock
 from maquette.errors import MaquetteError
 from maquette.events import CheckpointDue, CheckpointSaved, Started, StepDone, to_row
 from maquette.runs import durable
+from maquette.runs.manifest import MANIFEST, verify_folder
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run, Store
 from tests.faults.crash_states import Site, Tape, crash_states, materialise
@@ -83,12 +84,12 @@ def _sound(run: Run, latest: set[int]) -> None:
     run.state()
     list(run.events())
     for entry in run.checkpoints_path.glob("step-*"):
-        durable.verify_folder(entry)
+        verify_folder(entry)
     assert run.checkpoint("latest").step in latest
     assert run.checkpoint("best").best
     for name in ("latest", "best"):
         hint = (run.checkpoints_path / name).read_text()
-        assert (run.checkpoints_path / hint.strip() / durable.MANIFEST).exists(), (name, hint)
+        assert (run.checkpoints_path / hint.strip() / MANIFEST).exists(), (name, hint)
     durable.clear_temporaries(run.checkpoints_path)
     save(run, 90)
     run.prune(1)
@@ -118,7 +119,7 @@ def _check_first_save(folder: Path, marks: frozenset[str]) -> None:
     run = Run(folder / "run")
     with contextlib.suppress(FileNotFoundError):
         for entry in run.checkpoints_path.glob("step-*"):
-            durable.verify_folder(entry)
+            verify_folder(entry)
     assert "saved" not in marks or run.checkpoint().step == 1
     durable.make_folder(run.checkpoints_path)
     durable.clear_temporaries(run.checkpoints_path)
@@ -141,7 +142,7 @@ def _check_saved_again(folder: Path, marks: frozenset[str]) -> None:
     assert run.checkpoint("latest").step in ({4} if "saved" in marks else {2, 4})
     place = run.checkpoints_path / "step-00000004"
     if place.exists() and (place / "model.safetensors").read_bytes() != b"no":
-        durable.verify_folder(place)
+        verify_folder(place)
 
 
 def _work(folder: Path, mark: Mark) -> None:
@@ -188,7 +189,7 @@ def _check_rewound(folder: Path, marks: frozenset[str]) -> None:
     }
     assert len(checkpoints) == 3
     for checkpoint in checkpoints:
-        durable.verify_folder(checkpoint)
+        verify_folder(checkpoint)
     if "rewound" in marks:
         assert latest == 2
         assert kept == [1, 2]

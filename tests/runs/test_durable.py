@@ -13,6 +13,7 @@ import pytest
 
 from maquette.errors import DamagedError, RunError
 from maquette.runs import durable
+from maquette.runs.manifest import read_manifest, verify_folder
 
 
 def fill(folder: Path) -> None:
@@ -73,7 +74,7 @@ def test_json_is_strict(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_committed_with_a_manifest(commit: Path) -> None:
-    manifest = durable.verify_folder(commit)
+    manifest = verify_folder(commit)
     assert manifest["step"] == 1
     assert manifest["files"]["inner/notes.txt"] == {
         "size": 6,
@@ -117,7 +118,7 @@ def test_system_errors_become_run_errors(
             with contextlib.suppress(RunError):
                 durable.commit_folder(folder, fill)
         if folder.exists():
-            durable.verify_folder(folder)
+            verify_folder(folder)
         leftovers = list(tmp_path.rglob(".tmp-*"))
         assert leftovers == []
 
@@ -149,13 +150,13 @@ def test_a_full_disk_told_in_words_is_understood(tmp_path: Path) -> None:
 def test_missing_and_short_files_are_named(commit: Path) -> None:
     (commit / "weights").write_bytes(b"short")
     with pytest.raises(DamagedError, match="weights is damaged: it has 5 bytes instead of 10,240"):
-        durable.verify_folder(commit)
+        verify_folder(commit)
     (commit / "weights").unlink()
     with pytest.raises(DamagedError, match="weights is missing"):
-        durable.read_manifest(commit)
+        read_manifest(commit)
     (commit / "manifest.json").unlink()
     with pytest.raises(DamagedError, match=r"manifest\.json is missing"):
-        durable.verify_folder(commit)
+        verify_folder(commit)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights", "inner/notes.txt"])
@@ -168,9 +169,9 @@ def test_any_flipped_bit_is_found(commit: Path, name: str) -> None:
         damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
         with pytest.raises(DamagedError, match=path.name):
-            durable.verify_folder(commit)
+            verify_folder(commit)
     path.write_bytes(whole)
-    durable.verify_folder(commit)
+    verify_folder(commit)
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "weights"])
@@ -180,7 +181,7 @@ def test_any_truncation_is_found(commit: Path, name: str) -> None:
     for size in range(0, len(whole), 97):
         path.write_bytes(whole[:size])
         with pytest.raises(DamagedError, match=name):
-            durable.verify_folder(commit)
+            verify_folder(commit)
 
 
 def test_removal_and_leftovers(commit: Path) -> None:

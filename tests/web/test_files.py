@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maquette.runs import durable
+from maquette.runs.manifest import verify_folder
 from maquette.web import __main__ as web
 from maquette.web.files import archive
 from maquette.web.packages import LOCK, PARTS
@@ -65,7 +65,7 @@ def test_the_page_names_its_own_files_only(files: dict[str, bytes]) -> None:
 def test_the_folder_is_written_whole_and_anew(tmp_path: Path, npm: Npm) -> None:
     folder = tmp_path / "web"
     assert web.main([str(folder)]) == 0
-    manifest = durable.verify_folder(folder)
+    manifest = verify_folder(folder)
     assert {"index.html", "maquette.zip", "worker.js", LOCK, *PARTS} <= manifest["files"].keys()
     (folder / "left-over").write_text("from before")
     assert web.main([str(folder)]) == 0

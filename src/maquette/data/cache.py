@@ -11,6 +11,7 @@ from typing import Any
 
 from maquette.errors import DamagedError, DataError
 from maquette.runs import durable
+from maquette.runs.manifest import MANIFEST, read_manifest
 
 FACTS_FILE = "facts.json"
 
@@ -46,7 +47,7 @@ def list_prepared(root: Path | None = None) -> list[Entry]:
     """The whole data sets in the cache, the newest first."""
     root = cache_folder() if root is None else root
     found = []
-    for path in root.glob(f"*/{durable.MANIFEST}"):
+    for path in root.glob(f"*/{MANIFEST}"):
         if path.parent.name.startswith(durable.TEMPORARY):
             continue
         try:
@@ -106,12 +107,12 @@ def lock_path(folder: Path) -> Path:
 
 
 def _entry(folder: Path) -> Entry:
-    manifest: dict[str, Any] = durable.read_manifest(folder)
+    manifest: dict[str, Any] = read_manifest(folder)
     facts = json.loads((folder / FACTS_FILE).read_bytes())
     of_images = "image_format" in manifest
     sources = [facts["splits"]] if of_images else facts["sources"].values()
     splits = [split for source in sources for split in source.values()]
-    manifest_file = (folder / durable.MANIFEST).stat()
+    manifest_file = (folder / MANIFEST).stat()
     files_bytes = sum(int(file["size"]) for file in manifest["files"].values())
     return Entry(
         key=folder.name,

@@ -37,6 +37,7 @@ from maquette.errors import DamagedError, DataError, RunError
 from maquette.facts import DataFacts, SplitFacts
 from maquette.quantities import format_bytes
 from maquette.runs import durable
+from maquette.runs.manifest import read_manifest
 from maquette.spec.schema import Spec
 from maquette.tokenizers import bpe
 from maquette.tokenizers.base import Tokenizer
@@ -179,7 +180,7 @@ def find_prepared(spec: Spec, *, cache: Path | None = None) -> Prepared | None:
 
 def open_prepared(folder: Path, *, reused: bool = True) -> Prepared:
     """The prepared data in a folder. Raises DamagedError when it isn't whole."""
-    durable.read_manifest(folder)
+    read_manifest(folder)
     path = folder / FACTS_FILE
     try:
         written = json.loads(path.read_bytes())

@@ -10,7 +10,6 @@ half-written stays behind. Standard library only.
 
 import contextlib
 import errno
-import hashlib
 import json
 import math
 import os
@@ -22,12 +21,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from maquette.errors import DamagedError, RunError
+from maquette.errors import RunError
 from maquette.runs.lines import end_of_last
+from maquette.runs.manifest import MANIFEST, RESERVED, digest, render
 
-MANIFEST = "manifest.json"
 TEMPORARY = ".tmp-"
-_RESERVED = ("format", "files", "checksum")
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 
 HINTS = {
@@ -139,7 +137,7 @@ def begin_folder(
     this returns, by a thread a file.
     """
     extra = finite(extra or {})
-    assert not set(extra) & set(_RESERVED), "these keys belong to the manifest"
+    assert not set(extra) & RESERVED, "these keys belong to the manifest"
     taken = RunError(f"can't write {folder}: it is there already")
     if os.path.lexists(folder):
         raise taken
@@ -158,7 +156,7 @@ def begin_folder(
                 _sync(path)
             files = dict(zip(names, measured or map(_measure, paths), strict=True))
             assert MANIFEST not in files, "the manifest is written here"
-            manifest = _render({"format": 1, **extra, "files": files}).encode()
+            manifest = render({"format": 1, **extra, "files": files}).encode()
             _write_new(temporary / MANIFEST, manifest, sync=True)
         if not _place(temporary, folder):
             raise taken
@@ -201,55 +199,6 @@ def clear_temporaries(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's manifest, after the quick checks: its own checksum, and every file's size.
-
-    Raises DamagedError, which names the file and what is wrong with it.
-    """
-    path = folder / MANIFEST
-    try:
-        text = path.read_bytes().decode()
-        manifest: dict[str, Any] = json.loads(text)
-        whole = isinstance(manifest, dict) and _render(manifest) == text
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing") from None
-    except OSError as error:
-        raise DamagedError(f"{path} can't be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{path} is damaged: it isn't JSON ({error})") from None
-    if not whole:
-        raise DamagedError(f"{path} is damaged: its own checksum differs")
-    for name, file in manifest["files"].items():
-        try:
-            size = (folder / name).stat().st_size
-        except OSError as error:
-            gone = isinstance(error, FileNotFoundError)
-            what = "is missing" if gone else f"can't be read: {error.strerror}"
-            raise DamagedError(f"{folder / name} {what}") from None
-        if size != file["size"]:
-            raise DamagedError(
-                f"{folder / name} is damaged: it has {size:,} bytes instead of {file['size']:,}"
-            )
-    return manifest
-
-
-def verify_folder(folder: Path) -> dict[str, Any]:
-    """The folder's manifest, after reading every file and comparing its checksum.
-
-    Raises DamagedError, which names the file and what is wrong with it.
-    """
-    manifest = read_manifest(folder)
-    for name, file in manifest["files"].items():
-        path = folder / name
-        try:
-            found = digest(path)
-        except OSError as error:
-            raise DamagedError(f"{path} can't be read: {error.strerror}") from error
-        if found != file["sha256"]:
-            raise DamagedError(f"{path} is damaged: its checksum differs from the manifest's")
-    return manifest
 
 
 class Appender:
@@ -332,12 +281,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:
@@ -467,11 +410,3 @@ def _measure_at_once(paths: list[Path]) -> list[dict[str, Any]]:
 
     with ThreadPoolExecutor() as threads:
         return list(threads.map(_measure, paths))
-
-
-def _render(manifest: dict[str, Any]) -> str:
-    """The one text that a manifest can have, so that any changed bit in it shows."""
-    content = {key: value for key, value in manifest.items() if key != "checksum"}
-    canonical = json.dumps(content, allow_nan=False)
-    content["checksum"] = hashlib.sha256(canonical.encode()).hexdigest()
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"

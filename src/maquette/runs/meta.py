@@ -134,3 +134,16 @@ def read_meta(path: Path) -> Meta:
     if not 0 <= known.get("created_at", 0.0) < _NO_CALENDAR:  # NaN isn't either
         del known["created_at"]
     return dataclasses.replace(default, **{**known, "id": path.name})
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run's; it may be damaged, or closed to us."""
+    for name in ("meta.json", "state.json", "checkpoints"):
+        try:
+            os.stat(path / name)  # noqa: PTH116 - Path.exists takes half of the errors for a no
+        except PermissionError:
+            return path.is_dir()
+        except (OSError, ValueError):  # a name may be too long, or none
+            continue
+        return True
+    return False

@@ -19,7 +19,8 @@ from typing import Any
 
 from maquette.errors import CheckpointError, DamagedError, RunError
 from maquette.runs import durable
-from maquette.runs.meta import Meta, damage_of, describe_this_moment, read_meta
+from maquette.runs.manifest import MANIFEST, digest, read_manifest, verify_folder
+from maquette.runs.meta import Meta, damage_of, describe_this_moment, is_run, read_meta
 from maquette.runs.process import WorkerLock, describe, is_held, read_holder, this_process
 from maquette.runs.state import ACTIVE, Change, State, rebuild, state_from
 from maquette.runs.tail import TimedEvent, cut_events, timed_event
@@ -183,7 +184,7 @@ class Run:
             durable.remove_folder(folder)
         extra: dict[str, Any] = {"step": step, "best": best}
         with contextlib.suppress(OSError):  # a run need not have one
-            extra["tokenizer"] = durable.digest(self.tokenizer_path)
+            extra["tokenizer"] = digest(self.tokenizer_path)
         commit_folder = durable.begin_folder(folder, fill, extra=extra, measure_now=measure_now)
 
         def commit() -> Checkpoint:
@@ -202,7 +203,7 @@ class Run:
         with contextlib.suppress(RunError):
             for _, folder in self._checkpoint_folders():
                 with contextlib.suppress(DamagedError):
-                    found.append(_checkpoint(folder, durable.read_manifest(folder)))
+                    found.append(_checkpoint(folder, read_manifest(folder)))
         return found
 
     def checkpoint(self, which: int | str = "latest") -> Checkpoint:
@@ -224,7 +225,7 @@ class Run:
         fallback: Checkpoint | None = None
         for _, folder in reversed(folders):
             try:
-                found = _checkpoint(folder, durable.verify_folder(folder), tuple(damaged))
+                found = _checkpoint(folder, verify_folder(folder), tuple(damaged))
             except DamagedError as error:
                 damaged.append(error.message)
                 continue
@@ -234,7 +235,10 @@ class Run:
         if fallback is not None:
             return fallback
         if damaged:
-            raise CheckpointError("; ".join(damaged), hint="no sound checkpoint is left")
+            hint = "no sound checkpoint is left"
+            if which not in ("latest", "best"):
+                hint = "`latest` in its place is the newest one that is sound"
+            raise CheckpointError("; ".join(damaged), hint=hint)
         raise CheckpointError(f"{self.id} has no checkpoint", hint=hint)
 
     def prune(self, keep: int) -> list[int]:
@@ -249,10 +253,10 @@ class Run:
         folders = self._checkpoint_folders()
         for rank, (step, folder) in enumerate(reversed(folders)):
             try:
-                checkpoint = _checkpoint(folder, durable.read_manifest(folder))
+                checkpoint = _checkpoint(folder, read_manifest(folder))
                 look = _look_of(folder)
                 if sound < 2 and self._verified.get(step) != look:
-                    durable.verify_folder(folder)
+                    verify_folder(folder)
                     self._verified[step] = look
             except DamagedError:
                 continue  # it may be all that somebody has; it is not ours to throw away
@@ -369,20 +373,20 @@ class Store:
         except OSError as error:
             raise RunError(f"can't read {self.root}: {(error.strerror or '').lower()}") from error
         paths = (self.root / name for name in names)
-        yield from filter(_is_run, paths)
+        yield from filter(is_run, paths)
 
     def get(self, name: str) -> Run | None:
         """The run of this very id; None if there is none, or it is no name of a folder here."""
         run = Run(self.root / name)
         plain = name == run.id and run.path.parent == self.root and not name.startswith(".")
-        return run if plain and _is_run(run.path) else None
+        return run if plain and is_run(run.path) else None
 
     def find(self, name: str) -> Run:
         """The run of this id, its spec's name, a unique beginning, `latest`, or at this path.
 
         Raises RunError, which lists the candidates or suggests what is near.
         """
-        if os.sep in name and _is_run(Path(name).expanduser()):
+        if os.sep in name and is_run(Path(name).expanduser()):
             return Run(Path(name).expanduser().absolute())
         exact = self.get(name)
         if exact is not None:
@@ -414,25 +418,12 @@ class Store:
         return f"the newest is {runs[0].id}; `maquette ps -a{self.option}` lists them all"
 
 
-def _is_run(path: Path) -> bool:
-    """Whether a folder is a run's; it may be damaged, or closed to us."""
-    for name in ("meta.json", "state.json", "checkpoints"):
-        try:
-            os.stat(path / name)  # noqa: PTH116 - Path.exists takes half of the errors for a no
-        except PermissionError:
-            return path.is_dir()
-        except (OSError, ValueError):  # a name may be too long, or none
-            continue
-        return True
-    return False
-
-
 def _checkpoint(
     folder: Path, manifest: dict[str, Any], passed_over: tuple[str, ...] = ()
 ) -> Checkpoint:
     size = sum(file["size"] for file in manifest["files"].values())
     try:
-        size += (folder / durable.MANIFEST).stat().st_size
+        size += (folder / MANIFEST).stat().st_size
     except OSError:  # its worker has removed it since the manifest was read
         raise DamagedError(f"{folder} is missing") from None
     best = manifest.get("best") is True

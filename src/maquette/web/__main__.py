@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maquette.errors import DamagedError, MaquetteError, UsageError
 from maquette.runs import durable
+from maquette.runs.manifest import read_manifest
 from maquette.web.files import page_files
 from maquette.web.packages import LOCK, own, packages
 
@@ -37,7 +38,7 @@ def build(folder: Path, found: Path) -> None:
 
 def _is_ours(folder: Path) -> bool:
     try:
-        return bool(durable.read_manifest(folder).get("kind") == _KIND)
+        return bool(read_manifest(folder).get("kind") == _KIND)
     except DamagedError:
         return False
 

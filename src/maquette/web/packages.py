@@ -12,6 +12,7 @@ from pathlib import Path
 from maquette.data.cache import cache_folder
 from maquette.errors import DamagedError, MaquetteError, RunError
 from maquette.runs import durable
+from maquette.runs.manifest import read_manifest
 
 LOCK = "package-lock.json"
 # Its place on the page -> in npm's folder of packages. Of Pyodide only what Python itself needs.
@@ -64,7 +65,7 @@ def packages(say: Callable[[str], None], root: Path | None = None) -> Path:
 def is_whole(folder: Path) -> bool:
     """Whether all parts are in a folder, of the versions that are locked."""
     try:
-        names = durable.read_manifest(folder)["files"]
+        names = read_manifest(folder)["files"]
         return PARTS.keys() <= names.keys() and (folder / LOCK).read_bytes() == own(LOCK)
     except (DamagedError, OSError):
         return False

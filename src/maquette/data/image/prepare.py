@@ -43,6 +43,7 @@ from maquette.errors import DamagedError, DataError, RunError
 from maquette.facts import ImageFacts, ImageSplitFacts
 from maquette.quantities import format_bytes
 from maquette.runs import durable
+from maquette.runs.manifest import read_manifest
 
 FORMAT = 1
 """Part of the key: raise it when the same images would give other pixels or other files."""
@@ -191,7 +192,7 @@ _ELSEWHERE = "free some space, or set MAQUETTE_CACHE to a folder on another disk
 
 def open_images(folder: Path, *, reused: bool = True) -> PreparedImages:
     """The prepared images in a folder. Raises DamagedError when it isn't whole."""
-    durable.read_manifest(folder)
+    read_manifest(folder)
     path = folder / FACTS_FILE
     try:
         written = json.loads(path.read_bytes())
