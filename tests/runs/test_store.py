@@ -282,6 +282,15 @@ def test_without_evaluations_the_latest_is_the_best(run: Run) -> None:
     assert run.checkpoint("best").step == 2
 
 
+def test_of_a_damaged_one_that_was_asked_for_nothing_is_said_of_the_others(run: Run) -> None:
+    train(run)
+    (run.checkpoint(6).path / "model.safetensors").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match="step-00000006") as caught:
+        run.checkpoint(6)
+    assert caught.value.hint == "`latest` in its place is the newest one that is sound"
+    assert run.checkpoint("latest").step == 4
+
+
 def test_a_checkpoint_of_the_same_step_is_replaced(run: Run) -> None:
     save(run, 1)
     damage(run, 1)
