@@ -134,7 +134,7 @@ def begin_folder(
 
     Returns the second half, which does all the rest. It may be called by another thread, and must
     be called once. With `measure_now` it only waits for the disk: the checksums are taken before
-    this returns, by a thread a file.
+    this returns, of several files at once.
     """
     extra = finite(extra or {})
     assert not set(extra) & RESERVED, "these keys belong to the manifest"
