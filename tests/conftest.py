@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ from hypothesis import HealthCheck, settings
 
 # One thread a process, since two processes that spin on two cores crawl.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Hundreds of processes import the same modules, which are compiled once, whatever the shell says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Their files lie in memory where there is room: they are synced many thousand times, which on a
 # busy disk takes longer than all the rest, and shows nothing where no power is cut.
