@@ -18,7 +18,7 @@ def test_the_estimate_is_written_at_the_start(
     training = tiny_training(tmp_path)
     blueprint = training.blueprint
     planning.note_plan(run, blueprint, training)
-    assert read_planned(run) is None  # so short a run isn't worth a measurement
+    assert read_planned(run) is None  # of such short steps a rate says nothing
     monkeypatch.setattr(planning, "_LEAST_FLOPS", 0)
     planning.note_plan(run, blueprint, training)
     planned = read_planned(run)

@@ -8,13 +8,13 @@ from maquette.training.device import measure_rate
 from maquette.training.estimate import estimate
 from maquette.training.telemetry import Meter
 
-_LEAST_FLOPS = 1e11
-"""Below, a run is over before a measurement would be worth its time, and start-up is most of it."""
+_LEAST_FLOPS = 1e9
+"""Of a step: below, it is mostly the calls that it consists of, which no rate says anything of."""
 
 
 def note_plan(run: Run, blueprint: AnyBlueprint, training: Training) -> None:
     """Write plan.json before the first step. Raises RunError."""
-    if blueprint.costs.flops < _LEAST_FLOPS:
+    if blueprint.costs.flops < _LEAST_FLOPS * blueprint.train.steps:
         return
     rate = max(1.0, measure_rate(training.device, training.precision))
     told = estimate(blueprint, rate)
