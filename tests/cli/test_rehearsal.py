@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from maquette.blueprint.blueprint import Blueprint
 from maquette.blueprint.resolve import resolve
-from maquette.cli import main
+from maquette.cli import here, main
 from maquette.cli.rehearsal import law_fails
 from maquette.facts import DataFacts, SplitFacts
 from maquette.spec.schema import Spec
+from maquette.training import device
 
 _GPT = (
     "--set=tokenizer={kind: bpe, vocabulary: 300}",
@@ -122,3 +124,34 @@ def test_a_model_that_fits_nowhere_is_refused(capsys: pytest.CaptureFixture[str]
     huge = ("--set=model.depth=100", "--set=model.width=16384", "--set=model.heads=128")
     assert main(["plan", "llama", *_GPT, *huge, "--on", "rtx4090x2"]) == 2
     assert "don't fit on rtx4090x2" in capsys.readouterr().err
+
+
+def test_this_machine_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With rates that are told to it, the time is theirs by hand."""
+    matrix, bytes_per_second = 1e12, 1e11
+    monkeypatch.setattr(device, "measure_rate", lambda *_: matrix)
+    monkeypatch.setattr(here, "_bytes_per_second", lambda _: bytes_per_second)
+    assert main(["plan", "stories", *_GPT, "--on", "This", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    told, blueprint = content["rehearsal"], content["blueprint"]
+    assert told["cluster"]["name"] == "this"
+    assert told["cluster"]["count"] == 1
+    assert (told["kwh"], told["dollars"]) == (None, None)
+    assert told["step"]["mfu"] < 0.9
+    flops = blueprint["costs"]["flops"] / blueprint["train"]["steps"]
+    least = flops / matrix
+    assert least < told["step"]["seconds"] < 5 * least
+    resident = psutil.Process().memory_info().rss
+    state = 16 * blueprint["parameters"]["total"]
+    assert told["memory"]["total"] > resident / 2 + state
+    assert main(["plan", "stories", *_GPT, "--on", "this"]) == 0
+    shown = capsys.readouterr().out
+    assert "one device" in shown
+    assert "kWh" not in shown
+
+
+def test_nothing_measured_is_promised_for_several(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "stories", "--on", "thisx4"]) == 2
+    assert "this" in capsys.readouterr().err

@@ -181,7 +181,7 @@ def check(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(specs())
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_spec_gives_a_project_that_can_be_imported(
     monkeypatch: pytest.MonkeyPatch, spec: Spec
 ) -> None:

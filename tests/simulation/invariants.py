@@ -119,6 +119,7 @@ def _check_account(story: Story, said: str) -> None:
     dollars = float(_after(summary, "cost").replace(",", "").removeprefix("$"))
     assert abs(dollars / (float(each[1]) * told.count * used) - 1) < 0.05
     kwh = float(_after(summary, "energy").replace(",", "").removesuffix(" kWh"))
+    assert told.device.watts is not None
     watts = told.device.watts + told.device.host_watts
     assert abs(kwh / (watts * told.count * used / 1000) - 1) < 0.05
     count, size = re.findall(r"checkpoints +(\d+)  (.+) each", summary)[0]

@@ -47,7 +47,7 @@ def examine(runs_dir: Any = None) -> dict[str, Any]:
         "versions": _versions(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": {
-            "model": _cpu_model(),
+            "model": cpu_model(),
             "flags": _cpu_flags(),
             "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
             "threads": _usable_threads(),
@@ -81,7 +81,8 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The processor's name, as its maker has it."""
     import platform
 
     for line in _cpu_description():

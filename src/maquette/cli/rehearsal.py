@@ -6,7 +6,7 @@ from typing import Any
 from maquette.blueprint.blueprint import AnyBlueprint, Blueprint, ImageBlueprint
 from maquette.quantities import format_bytes, format_count, format_duration
 from maquette.simulation.cluster import memory_of
-from maquette.simulation.hardware import Cluster
+from maquette.simulation.hardware import THIS, Cluster, parse_cluster
 from maquette.simulation.rehearsal import (
     RECOMPUTE,
     Alternative,
@@ -34,6 +34,15 @@ def show_rehearsal(blueprint: AnyBlueprint, cluster: Cluster, *, as_json: bool) 
         common.print_json({"blueprint": blueprint_json, "rehearsal": to_json(blueprint, told)})
         return
     common.out().print(rehearsal_table(blueprint, told))
+
+
+def cluster_of(text: str) -> Cluster:
+    """What `--on` names: a cluster, or this machine, measured now. Raises UsageError."""
+    if text.strip().lower() != THIS:
+        return parse_cluster(text)
+    from maquette.cli.here import this_machine
+
+    return Cluster(this_machine(), 1)
 
 
 def work_of(blueprint: AnyBlueprint) -> Work:
@@ -74,9 +83,10 @@ def to_json(blueprint: AnyBlueprint, told: Rehearsal) -> dict[str, Any]:
     value["memory"]["total"] = told.memory.total
     value["step"] |= {"seconds": told.step.seconds, "mfu": told.step.mfu}
     value["step"]["tokens_per_second"] = told.step.tokens_per_second
+    context = told.cluster.device.context_bytes
     for row, other in zip(value["alternatives"], told.alternatives, strict=True):
         row["layout"] = other.layout.name
-        row["memory"] = dataclasses.asdict(memory_of(told.work.workload, other.layout))
+        row["memory"] = dataclasses.asdict(memory_of(told.work.workload, other.layout, context))
     value["largest_micro_batch"] = _largest(told)
     return value
 
@@ -157,7 +167,11 @@ def _recomputed(told: Rehearsal) -> str:
         return ""
     words = {"none": "all kept", "selective": "half recomputed", "full": "all recomputed"}
     sizes = {
-        way: memory_of(told.work.workload, dataclasses.replace(told.layout, recompute=way))
+        way: memory_of(
+            told.work.workload,
+            dataclasses.replace(told.layout, recompute=way),
+            told.cluster.device.context_bytes,
+        )
         for way in RECOMPUTE
         if way != told.layout.recompute
     }
@@ -192,7 +206,6 @@ def _speed_rows(told: Rehearsal) -> Rows:
 def _cost_rows(told: Rehearsal) -> Rows:
     price = told.cluster.device.price
     failures = f"{told.failures:.2g}" if told.failures >= 0.01 else "under 0.01"
-    energy = f"{told.kwh:,.0f}" if told.kwh >= 100 else f"{told.kwh:.3g}"
     rows = [
         (
             "time",
@@ -206,12 +219,10 @@ def _cost_rows(told: Rehearsal) -> Rows:
             f"best every {format_duration(told.checkpoint_every_seconds)}",
         ),
         ("failures", failures, "expected, at the rate of Llama 3's training"),
-        (
-            "energy",
-            f"{energy} kWh",
-            "at rated power, servers included",
-        ),
     ]
+    if told.kwh is not None:
+        energy = f"{told.kwh:,.0f}" if told.kwh >= 100 else f"{told.kwh:.3g}"
+        rows.append(("energy", f"{energy} kWh", "at rated power, servers included"))
     if told.dollars is not None and price is not None:
         each = f"at ${price.dollars_per_hour:g} a device and hour, as of {price.as_of}"
         rows.append(("cost", f"${told.dollars:,.2f}", each))

@@ -30,7 +30,7 @@ Spec = Annotated[
 ]
 On = Annotated[
     str | None,
-    typer.Option("--on", metavar="CLUSTER", help="Where SPEC is rehearsed, like h100x64."),
+    typer.Option("--on", metavar="CLUSTER", help="Where SPEC is rehearsed: h100x64, this."),
 ]
 Modules = Annotated[
     list[str] | None,
@@ -142,15 +142,14 @@ def _rehearsed(
 ) -> "Story":
     """A spec's training on a cluster. Raises SpecError, DataError, UsageError."""
     from maquette.cli.data import preparing
-    from maquette.cli.rehearsal import law_fails, work_of
+    from maquette.cli.rehearsal import cluster_of, law_fails, work_of
     from maquette.settling import plan_spec
-    from maquette.simulation.hardware import parse_cluster
     from maquette.simulation.rehearsal import rehearse
     from maquette.simulation.story import retell
 
     if on is None:
         raise UsageError("a SPEC is rehearsed on a cluster", hint="add --on h100x64, or another")
-    cluster = parse_cluster(on)
+    cluster = cluster_of(on)
     written = common.load_spec(spec, overrides, runs_dir)
     with preparing() as progress:
         blueprint = plan_spec(written, progress=progress).blueprint

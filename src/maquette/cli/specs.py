@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 On = Annotated[
     str | None,
-    typer.Option("--on", metavar="CLUSTER", help="Rehearse it there: h100x64, a100x8, rtx4090."),
+    typer.Option("--on", metavar="CLUSTER", help="Rehearse it there: h100x64, rtx4090, this."),
 ]
 Preset = Annotated[
     str | None, typer.Option("--preset", metavar="NAME", help="Copy this preset instead.")
@@ -86,12 +86,11 @@ def plan(
     """Show what a spec comes to: shape, parameters, steps, memory, time, here or on a cluster."""
     from maquette.cli.data import preparing
     from maquette.cli.plan import plan_rows, plan_table
-    from maquette.cli.rehearsal import show_rehearsal
+    from maquette.cli.rehearsal import cluster_of, show_rehearsal
     from maquette.settling import plan_spec
-    from maquette.simulation.hardware import parse_cluster
     from maquette.spec.dump import to_yaml
 
-    cluster = None if on is None else parse_cluster(on)
+    cluster = None if on is None else cluster_of(on)
     written = common.load_spec(spec, common.with_dial(overrides, size, depth), runs_dir)
     if cluster is None:
         from maquette.training.device import choose_device

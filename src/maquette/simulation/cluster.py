@@ -8,7 +8,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from maquette.simulation.hardware import Cluster, Constants, Efficiency, constants, efficiency_of
+from maquette.simulation.hardware import (
+    CONTEXT_BYTES,
+    Cluster,
+    Constants,
+    Efficiency,
+    constants,
+    efficiency_of,
+)
 from maquette.simulation.workload import SELECTIVE, Recompute, Workload, kept_bytes
 
 Loss = Literal["whole", "fused", "parts"]
@@ -22,7 +29,6 @@ _BLOCK_WORK = 1.5  # a block's activations and their gradients, while it goes ba
 _OPTIMIZER_TRAFFIC = 28  # bytes a parameter of an AdamW step: four read, three written
 _BACKWARD = 2.0
 _ATTENTION_BACKWARD = 2.5  # fused attention computes the scores again
-_CONTEXT_BYTES = 1.0 * 2**30  # of the driver, of communication, of the allocator's rounding
 _BASE_SECONDS, _HOP_SECONDS, _NETWORK_HOP_SECONDS = 8.4e-6, 3.4e-6, 14e-6
 """What a collective takes however little it sends, and each hop of its ring, inside a server and to
 the next: those that NCCL chooses its algorithms by (src/graph/tuning.cc, Simple protocol)."""
@@ -116,7 +122,7 @@ class Step:
         return self.model_flops * self.tokens / (self.seconds * self.peak_flops)
 
 
-def memory_of(workload: Workload, layout: Layout) -> Memory:
+def memory_of(workload: Workload, layout: Layout, context_bytes: float = CONTEXT_BYTES) -> Memory:
     """What a step takes on the fullest device.
 
     The first of P pipeline stages keeps the activations of P micro-batches (1F1B).
@@ -137,19 +143,19 @@ def memory_of(workload: Workload, layout: Layout) -> Memory:
         optimizer=_STATE["optimizer"] * parts,
         activations=kept + working,
         logits=_LOGIT_BYTES[layout.loss] * w.vocabulary / layout.tensor * tokens,
-        buffers=_buffers(w, layout, own),
+        buffers=context_bytes + _buffers(w, layout, own),
     )
 
 
 def _buffers(w: Workload, layout: Layout, own: float) -> float:
     """Weights in bf16, whole blocks gathered from their parts, gradients on their way out."""
     if not layout.sharded or layout.data == 1:
-        return _CONTEXT_BYTES + _BF16 * own
+        return _BF16 * own
     if layout.pipeline > 1:  # stages keep their gathered weights and gradients for all passes
-        return _CONTEXT_BYTES + 2 * _BF16 * own
+        return 2 * _BF16 * own
     block = w.block_parameters / w.layers / layout.tensor
     ends = (w.parameters - w.block_parameters) / layout.tensor
-    return _CONTEXT_BYTES + _BF16 * ends + (2 * _BF16 + _BF16 + 4) * block
+    return _BF16 * ends + (2 * _BF16 + _BF16 + 4) * block
 
 
 def step_of(

@@ -74,8 +74,9 @@ def _summary(story: Story, outcome: "Outcome", p: Painter) -> Iterator[Line]:
     yield p.pair("best loss", f"{best:.4f}", f"at step {outcome.best_step}", 0.2)
     size = f"{format_bytes(told.checkpoint_bytes)} each"
     yield p.pair("checkpoints", str(outcome.checkpoints), size, 0.2)
-    kwh = (device.watts + device.host_watts) * hours / 1000
-    yield p.pair("energy", f"{kwh:,.0f} kWh" if kwh >= 100 else f"{kwh:.3g} kWh", "", 0.2)
+    if device.watts is not None:
+        kwh = (device.watts + device.host_watts) * hours / 1000
+        yield p.pair("energy", f"{kwh:,.0f} kWh" if kwh >= 100 else f"{kwh:.3g} kWh", "", 0.2)
     if device.price is not None:
         dollars = device.price.dollars_per_hour * hours
         each = f"${device.price.dollars_per_hour:g} a device and hour"

@@ -9,6 +9,10 @@ from typing import Any
 
 from maquette.errors import UsageError
 
+THIS = "this"
+"""What `--on` calls the machine itself, which is measured rather than looked up."""
+CONTEXT_BYTES = float(2**30)
+"""Of a device's memory for its driver, communication, and the allocator's rounding."""
 _CLUSTER = re.compile(r"(?P<device>[a-z0-9-]+?)(?:[x*:](?P<count>[0-9]{1,9}))?")
 
 
@@ -29,13 +33,14 @@ class Device:
     name: str
     family: str  # which efficiencies hold: a key of efficiency.json
     memory_bytes: int
+    context_bytes: float  # that a process takes of it before it has a model
     memory_bytes_per_second: float
     bf16_flops: float
     fp8_flops: float | None
     per_node: int
     link_bytes_per_second: float  # to the others of its server
     network_bytes_per_second: float  # to other servers
-    watts: float
+    watts: float | None  # where it is known
     host_watts: float  # its share of the rest of the server
     price: Price | None
     source: str
@@ -125,7 +130,7 @@ def parse_cluster(text: str) -> Cluster:
         near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
         mean = f"did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(
-            f"--on {text}: no such hardware", hint=f"{mean}there are {', '.join(known)}"
+            f"--on {text}: no such hardware", hint=f"{mean}there are {', '.join((*known, THIS))}"
         )
     count = int(number or 1)
     if not 1 <= count <= 100_000:
@@ -144,6 +149,7 @@ def _device(name: str, row: dict[str, Any]) -> Device:
         name=row["name"],
         family=row["family"],
         memory_bytes=int(row["memory_gib"] * 2**30),
+        context_bytes=CONTEXT_BYTES,
         memory_bytes_per_second=row["memory_gb_per_second"] * 1e9,
         bf16_flops=row["bf16_tflops"] * 1e12,
         fp8_flops=None if row["fp8_tflops"] is None else row["fp8_tflops"] * 1e12,

@@ -65,7 +65,7 @@ class Rehearsal:
     failures: float
     goodput: float  # share of the time that makes lasting progress
     wall_seconds: float  # with checkpoints, failures and what they undo
-    kwh: float
+    kwh: float | None
     dollars: float | None
     final_loss: float | None
     optimal_parameters: float | None
@@ -95,14 +95,14 @@ def rehearse(work: Work, cluster: Cluster) -> Rehearsal:
     wall = seconds / goodput
     hours = wall / 3600
     price = cluster.device.price
-    watts = cluster.device.watts + cluster.device.host_watts
+    watts = cluster.device.watts
     text = work.workload.kind == "text"
     parameters, tokens = CHINCHILLA.optimal(6.0 * work.workload.parameters * work.tokens)
     return Rehearsal(
         cluster=cluster,
         work=work,
         layout=layout,
-        memory=memory_of(work.workload, layout),
+        memory=memory_of(work.workload, layout, cluster.device.context_bytes),
         step=step,
         reasons=tuple(_reasons(work, cluster, layout)),
         alternatives=_alternatives(work, cluster, layout, found),
@@ -113,7 +113,9 @@ def rehearse(work: Work, cluster: Cluster) -> Rehearsal:
         failures=FAILURES_PER_DEVICE_DAY * cluster.count * wall / 86400,
         goodput=goodput,
         wall_seconds=wall,
-        kwh=watts * cluster.count * hours / 1000,
+        kwh=None
+        if watts is None
+        else (watts + cluster.device.host_watts) * cluster.count * hours / 1000,
         dollars=price.dollars_per_hour * cluster.count * hours if price else None,
         final_loss=CHINCHILLA.loss(work.workload.parameters, work.tokens) if text else None,
         optimal_parameters=parameters if text else None,
@@ -187,7 +189,10 @@ def _micro_batches(
 
 def fits(workload: Workload, layout: Layout, cluster: Cluster) -> bool:
     """Whether a step's memory is there on every device."""
-    return memory_of(workload, layout).total <= USABLE * cluster.device.memory_bytes
+    return (
+        memory_of(workload, layout, cluster.device.context_bytes).total
+        <= USABLE * cluster.device.memory_bytes
+    )
 
 
 def largest_micro_batch(workload: Workload, layout: Layout, cluster: Cluster) -> int:
@@ -217,7 +222,10 @@ def _goodput(devices: int, writing_seconds: float) -> tuple[float, float]:
 
 
 def _least(work: Work, cluster: Cluster) -> float:
-    totals = [memory_of(work.workload, layout).total for layout in _layouts(work, cluster)]
+    totals = [
+        memory_of(work.workload, layout, cluster.device.context_bytes).total
+        for layout in _layouts(work, cluster)
+    ]
     return min(totals)
 
 
@@ -232,7 +240,7 @@ def _reasons(work: Work, cluster: Cluster, chosen: Layout) -> Iterator[str]:
         )
     if cluster.count > 1:
         plain = Layout(data=chosen.devices, accumulation=1, recompute="full")
-        need = memory_of(w, plain).total
+        need = memory_of(w, plain, cluster.device.context_bytes).total
         if need > room:
             yield f"a whole copy on each device takes {_gib(need)} of {_gib(room)} at least"
         elif not chosen.sharded and chosen.tensor * chosen.pipeline == 1:
@@ -248,13 +256,13 @@ def _alternatives(
     best: dict[tuple[bool, bool, bool], Alternative] = {}
     for speed, layout, _ in found:
         if _kind(layout) not in best or speed > best[_kind(layout)].tokens_per_second:
-            memory = memory_of(work.workload, layout).total
+            memory = memory_of(work.workload, layout, cluster.device.context_bytes).total
             best[_kind(layout)] = Alternative(layout, memory, speed)
     for layout in _layouts(work, cluster):
         kind = _kind(layout)
         if kind in best and best[kind].tokens_per_second:
             continue
-        memory = memory_of(work.workload, layout).total
+        memory = memory_of(work.workload, layout, cluster.device.context_bytes).total
         if kind not in best or memory < best[kind].memory_bytes:
             best[kind] = Alternative(layout, memory, 0.0)
     best.pop(_kind(chosen))
