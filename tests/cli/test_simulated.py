@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -110,7 +109,7 @@ def test_there_is_nothing_to_go_on_with(capsys: Output) -> None:
     assert not run.path.exists()
 
 
-def test_a_live_run_goes_on_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_a_live_run_goes_on_until_it_is_told_to_stop(capsys: Output) -> None:
     options = ["-m", "chat_tuning", "--seed", "1", "--run", "live", "--speed-factor", "50"]
     process = subprocess.Popen(
         [sys.executable, "-m", "maquette", "simulate", *options],
@@ -128,9 +127,14 @@ def test_a_live_run_goes_on_until_it_is_told_to_stop(tmp_path: Path) -> None:
         assert state.status == "running"
         assert state.step > 0
         assert state.telemetry is not None
-        process.send_signal(signal.SIGTERM)
+        assert main(["stop", run.id]) == 0
         assert process.wait(timeout=60) == 130
         assert run.state().status == "stopped"
+        told = capsys.readouterr().err
+        assert "without a checkpoint" in told
+        assert "its last checkpoint" not in told
+        assert main(["stop", run.id]) == 1
+        assert "resume" not in capsys.readouterr().err
     finally:
         process.kill()
         process.communicate()

@@ -224,7 +224,7 @@ def test_a_run_that_never_began(run: Run, capsys: Output) -> None:
     _, err = watched(capsys, code=1)
     assert err == (
         f"error: {run.id} is lost: no worker ever took it up\n"
-        f"  `maquette resume {run.id}` goes on with it\n"
+        f"  `maquette resume {run.id}` goes on with it, `maquette rm {run.id}` deletes it\n"
     )
 
 

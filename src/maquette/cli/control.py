@@ -42,7 +42,7 @@ def stop(
             common.print_error(error.message, error.hint)
             failed = True
         else:
-            common.say(f"{run.id}: {_what_comes(state, now=now)}")
+            common.say(f"{run.id}: {_what_comes(run, state, now=now)}")
     try:
         states = [(ending.run, ending.wait()) for ending in endings]
     except KeyboardInterrupt:
@@ -186,17 +186,19 @@ def _prepare(run: "Run") -> None:
         prepare_run(run, progress=progress)
 
 
-def _what_comes(state: "State", *, now: bool) -> str:
+def _what_comes(run: "Run", state: "State", *, now: bool) -> str:
     if state.status == "queued":
         return "leaving the queue"
     if state.doing:
         return "ending: it does not train yet"
-    if now:
+    if now or run.meta.kind == "simulation":
         return "ending at once, without a checkpoint"
     return "ending after the step it is at, with a checkpoint"
 
 
 def _what_came(run: "Run", state: "State") -> str:
+    if run.meta.kind == "simulation":
+        return state.status
     checkpoints = run.checkpoints()
     kept = f"step {checkpoints[-1].step}" if checkpoints else "none yet"
     at = f" at step {state.step}" if state.step else ""

@@ -118,10 +118,17 @@ def status_pairs(run: "Run", state: "State") -> list[tuple[str, Cell]]:
     elif state.status == "lost":
         lost = _loss_of_worker(run, state)
         pairs.append(("error", Cell(lost["cause"], "red")))
-        step = lost["resume_from_step"]
-        start = f"from step {step}" if step is not None else "from its start: it has no checkpoint"
-        pairs.append(("", Cell(f"`maquette resume {run.name}` goes on {start}")))
+        pairs.append(("", Cell(_goes_on(run, lost["resume_from_step"]))))
     return pairs
+
+
+def _goes_on(run: "Run", step: int | None) -> str:
+    from maquette.runs.control import way_on
+
+    if run.meta.kind != "training":
+        return way_on(run)
+    start = f"from step {step}" if step is not None else "from its start: it has no checkpoint"
+    return f"`maquette resume {run.name}` goes on {start}"
 
 
 def _status_rows(run: "Run", state: "State") -> list[tuple[str, str]]:
@@ -269,7 +276,7 @@ def _loss_of_worker(run: "Run", state: "State") -> dict[str, Any]:
         "cause": why_lost(state) + ago,
         "last_heard_at": heard_at,
         "resume_from_step": checkpoints[-1].step if checkpoints else None,
-        "next": f"maquette resume {run.name}",
+        "next": f"maquette resume {run.name}" if run.meta.kind == "training" else None,
     }
 
 

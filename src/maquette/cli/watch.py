@@ -37,7 +37,7 @@ def watch(name: RunName = "latest", as_json: JsonLines = False, runs_dir: RunsDi
     Exit code 0 if the run completed or was stopped, 1 if it failed or was lost.
     """
     from maquette.cli.tui import can_show
-    from maquette.runs.control import why_lost
+    from maquette.runs.control import way_on, why_lost
     from maquette.runs.state import ACTIVE
 
     store = common.open_store(runs_dir)
@@ -65,7 +65,7 @@ def watch(name: RunName = "latest", as_json: JsonLines = False, runs_dir: RunsDi
         what = (
             f"{run.id} is lost: {why_lost(state)}" if state.status == "lost" else f"{run.id} failed"
         )
-        raise RunError(what, hint=f"`maquette resume {run.name}` goes on with it")
+        raise RunError(what, hint=way_on(run))
 
 
 def logs(

@@ -178,6 +178,14 @@ def stop(run: Run, *, now: bool = False, tick: Callable[[], None] = lambda: None
     return ask_to_stop(run, now=now).wait(tick=tick)
 
 
+def way_on(run: Run) -> str:
+    """What can be done with a run that ended before its end."""
+    delete = f"`maquette rm {run.name}` deletes it"
+    if run.meta.kind == "simulation":
+        return f"{delete}; a simulation can't go on"
+    return f"`maquette resume {run.name}` goes on with it, {delete}"
+
+
 def _worker_of(run: Run) -> Process:
     """The live process that works on a run. Raises RunError."""
     begin = time.monotonic()
@@ -185,10 +193,7 @@ def _worker_of(run: Run) -> Process:
         if state.status not in ACTIVE:
             raise RunError(
                 f"{run.id} is not running: it is {state.status}",
-                hint=f"`maquette resume {run.name}` goes on with it, `maquette rm {run.name}`"
-                " deletes it"
-                if state.status in ("lost", "failed", "stopped")
-                else None,
+                hint=way_on(run) if state.status in ("lost", "failed", "stopped") else None,
             )
         patience = _APPEAR_SECONDS if is_held(run.lock_path) else _BEGIN_SECONDS
         if time.monotonic() - begin > patience:
