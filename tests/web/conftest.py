@@ -7,6 +7,10 @@ import pytest
 
 from maquette.web.files import page_files
 from maquette.web.packages import is_whole
+from tests.serving.browser.conftest import browser
+
+# Here rather than where it is used: Playwright ends with this folder's tests, and its loop too.
+__all__ = ["browser"]
 
 BUILT = Path(__file__).parents[2] / "build" / "web"
 

@@ -13,14 +13,12 @@ from maquette.serving.listening import listen
 from maquette.simulation.paint import plain
 from maquette.simulation.terminal import AGAIN, STOPPED, perform
 from maquette.web.server import Server
-from tests.serving.browser.conftest import DESKTOP, PHONE, browser, until, watched
+from tests.serving.browser.conftest import DESKTOP, PHONE, until, watched
 
 pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
-
-__all__ = ["browser"]
 
 ABOUT = "fine-tuning of a language model on conversations, seed 3"
 HEAR = """

@@ -91,7 +91,8 @@ class Page(Screen[None]):
             line.append(" " * (self.size.width - line.cell_len - right.cell_len))
             line.append_text(right)
         line.truncate(self.size.width, overflow="ellipsis")
-        self.query_one("#top", Static).update(line, layout=False)
+        for top in self.query("#top").results(Static):  # none yet, or none any more
+            top.update(line, layout=False)
 
     def looked(self) -> None:
         """The runs were looked at again: show what is new. See `MaquetteApp.rows`."""
