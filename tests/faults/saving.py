@@ -44,6 +44,11 @@ def save(run: Run, step: int, *, best: bool = False) -> None:
     run.commit_checkpoint(step, checkpoint_files(step), best=best)
 
 
+def save_in_between(run: Run, step: int) -> None:
+    """Commit a small checkpoint that needn't outlast a power cut."""
+    run.begin_checkpoint(step, checkpoint_files(step), best=False, lasting=False)()
+
+
 def save_and_prune(folder: Path, mark: Mark) -> None:
     """Save step 6 in a run that has 2 and 4, and remove what isn't needed any more."""
     run = Run(folder / "run")

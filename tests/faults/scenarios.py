@@ -14,7 +14,7 @@ from maquette.runs.manifest import MANIFEST, verify_folder
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run, Store
 from tests.faults.crash_states import Site, Tape, crash_states, materialise
-from tests.faults.saving import Mark, save, save_and_prune
+from tests.faults.saving import Mark, save, save_and_prune, save_in_between
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,26 @@ def _check_first_save(folder: Path, marks: frozenset[str]) -> None:
     durable.clear_temporaries(run.checkpoints_path)
     save(run, 2)
     assert run.checkpoint().step == 2
+
+
+def _save_in_between(folder: Path, mark: Mark) -> None:
+    run = Run(folder / "run")
+    save_in_between(run, 6)
+    mark("saved")
+    assert run.prune(1) == []  # 2 and 4 last
+
+
+def _check_saved_in_between(folder: Path, marks: frozenset[str]) -> None:
+    """Whatever became of it, those that last are there, and the next save works."""
+    run = Run(folder / "run")
+    assert run.checkpoint("latest").step in {4, 6}
+    for step in (2, 4):
+        verify_folder(run.checkpoints_path / f"step-0000000{step}")
+    assert run.checkpoint("best").best
+    durable.clear_temporaries(run.checkpoints_path)
+    save(run, 90)
+    run.prune(1)
+    assert Run(run.path).checkpoint("latest").step == 90
 
 
 def _damage_the_last(folder: Path) -> None:
@@ -308,4 +328,7 @@ SCENARIOS = {
         lambda folder, marks: _check_appended(folder, marks, had=1),
     ),
     "work": Scenario(lambda folder: make_run(folder, steps=(2,)), _work, _check_work),
+    "save in between": Scenario(
+        lambda folder: make_run(folder, steps=(2, 4)), _save_in_between, _check_saved_in_between
+    ),
 }

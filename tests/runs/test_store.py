@@ -15,6 +15,7 @@ from maquette.errors import CheckpointError, RunError
 from maquette.runs.process import describe, this_process
 from maquette.runs.recorder import Recorder
 from maquette.runs.store import Run, Store
+from tests.faults.saving import save_in_between
 from tests.runs.conftest import save, train
 
 
@@ -313,6 +314,31 @@ def test_pruning_keeps_the_best_and_two_sound_ones(run: Run) -> None:
     save(fresh, 9)
     assert fresh.prune(keep=1) == [7, 6, 5]
     assert steps(run) == [2, 8, 9]
+
+
+def test_pruning_keeps_two_that_outlast_a_power_cut(run: Run) -> None:
+    for number in range(1, 4):
+        save(run, number)
+    for number in range(4, 9):
+        save_in_between(run, number)
+        run.prune(keep=1)
+    assert steps(run) == [2, 3, 7, 8]
+    assert run.checkpoint("latest").step == 8
+    fresh = Run(run.path)
+    damage(fresh, 3)  # what is damaged stays, and doesn't count
+    save(fresh, 9)
+    assert fresh.prune(keep=1) == [7]
+    assert steps(run) == [2, 3, 8, 9]
+
+
+def test_one_in_between_never_waits_for_the_disk(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    save_in_between(run, 1)
+    assert synced == []
+    assert run.checkpoint("latest").step == 1  # for everybody who reads, and after a kill
+    save(run, 2)
+    assert len(synced) >= 4
 
 
 def test_pruning_never_removes_the_last_two_sound_ones(run: Run) -> None:

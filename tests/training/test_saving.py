@@ -106,6 +106,45 @@ def test_the_interval_follows_what_is_known(
     assert rhythm.interval_seconds == pytest.approx(interval, abs=0.001)
 
 
+def test_between_those_that_last_others_are_saved_once_a_run_was_killed(clock: Clock) -> None:
+    rhythm = SaveRhythm(None, lived_seconds=7200, kills=120, clock=clock)
+    lasted: list[tuple[float, bool]] = []
+    begin = clock.seconds
+    for step in range(1, 1001):
+        clock.seconds += 0.5
+        if rhythm.due(step):
+            lasted.append((clock.seconds - begin, rhythm.began()))
+            rhythm.saved(0.1)
+    gaps = [b - a for (a, _), (b, _) in itertools.pairwise(lasted[1:])]
+    assert set(gaps) == {3.5, 4.0}  # sqrt(2 x 0.1 x 60) to 3.6, and the step's end
+    times = [at for at, lasts in lasted if lasts]
+    between = [b - a for a, b in itertools.pairwise(times[1:])]
+    assert len(between) > 10
+    assert all(27 <= seconds < 31 for seconds in between)  # sqrt(2 x 0.1 x 3600) = 26.8
+
+
+def test_what_anything_else_asks_for_lasts(clock: Clock) -> None:
+    """The best one, the last one, one for a signal: the clock isn't asked for these."""
+    rhythm = SaveRhythm(None, lived_seconds=7200, kills=120, clock=clock)
+    clock.seconds += 5
+    assert rhythm.due(1)
+    assert not rhythm.began()
+    rhythm.saved(0.1)
+    clock.seconds += 5
+    assert rhythm.began()
+    rhythm.saved(0.1)
+    clock.seconds += 1
+    assert not rhythm.due(2)
+    assert rhythm.began()
+    never_killed = SaveRhythm(None, lived_seconds=7200, clock=clock)
+    clock.seconds += 60
+    assert never_killed.due(1)
+    assert never_killed.began()
+    by_steps = SaveRhythm(4, kills=3, clock=clock)
+    assert by_steps.due(4)
+    assert by_steps.began()
+
+
 def test_no_other_interval_loses_less(clock: Clock) -> None:
     cost, life = 0.1, 3600.0
 

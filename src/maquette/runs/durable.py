@@ -129,12 +129,14 @@ def begin_folder(
     *,
     extra: dict[str, Any] | None = None,
     measure_now: bool = False,
+    sync: bool = True,
 ) -> Callable[[], int]:
     """The first half of `commit_folder`: the files are written, but needn't be on the disk yet.
 
     Returns the second half, which does all the rest. It may be called by another thread, and must
     be called once. With `measure_now` it only waits for the disk: the checksums are taken before
-    this returns, of several files at once.
+    this returns, of several files at once. With `sync=False` it doesn't even wait for the disk: a
+    kill undoes nothing, but a power cut may, or may leave a folder whose checksums tell of it.
     """
     extra = finite(extra or {})
     assert not set(extra) & RESERVED, "these keys belong to the manifest"
@@ -152,13 +154,14 @@ def begin_folder(
 
     def commit() -> int:
         with os_errors("write", folder), _removed_on_error(temporary):
-            for path in paths:
-                _sync(path)
+            if sync:
+                for path in paths:
+                    _sync(path)
             files = dict(zip(names, measured or map(_measure, paths), strict=True))
             assert MANIFEST not in files, "the manifest is written here"
             manifest = render({"format": 1, **extra, "files": files}).encode()
-            _write_new(temporary / MANIFEST, manifest, sync=True)
-        if not _place(temporary, folder):
+            _write_new(temporary / MANIFEST, manifest, sync=sync)
+        if not _place(temporary, folder, sync=sync):
             raise taken
         return sum(int(file["size"]) for file in files.values()) + len(manifest)
 
@@ -358,12 +361,13 @@ def _fill(folder: Path, fill: Callable[[Path], None]) -> Path:
     return temporary
 
 
-def _place(temporary: Path, folder: Path) -> bool:
+def _place(temporary: Path, folder: Path, *, sync: bool = True) -> bool:
     """Give a temporary folder, whose files are synced, its name; False if somebody has it."""
     with os_errors("write", folder), _removed_on_error(temporary):
-        for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
-            sync_folder(inner)
-        sync_folder(temporary)
+        if sync:
+            for inner in sorted((p for p in temporary.rglob("*") if p.is_dir()), reverse=True):
+                sync_folder(inner)
+            sync_folder(temporary)
         try:
             os.rename(temporary, folder)  # noqa: PTH104 - the commit
         except OSError as error:
@@ -371,7 +375,8 @@ def _place(temporary: Path, folder: Path) -> bool:
                 raise
             shutil.rmtree(temporary, ignore_errors=True)
             return False  # another process was quicker
-        sync_folder(folder.parent)
+        if sync:
+            sync_folder(folder.parent)
     return True
 
 

@@ -64,6 +64,18 @@ def verify_folder(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def look_of(folder: Path) -> object:
+    """Something that differs once a file of the folder has been written to.
+
+    Raises DamagedError where the folder can't be read.
+    """
+    try:
+        stats = {path: path.stat() for path in sorted(folder.rglob("*"))}
+    except OSError as error:
+        raise DamagedError(f"{folder} can't be read: {error.strerror}") from error
+    return [(path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]
+
+
 def digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal. Raises OSError."""
     with path.open("rb") as file:

@@ -19,7 +19,7 @@ from typing import Any
 
 from maquette.errors import CheckpointError, DamagedError, RunError
 from maquette.runs import durable
-from maquette.runs.manifest import MANIFEST, digest, read_manifest, verify_folder
+from maquette.runs.manifest import MANIFEST, digest, look_of, read_manifest, verify_folder
 from maquette.runs.meta import Meta, damage_of, describe_this_moment, is_run, read_meta
 from maquette.runs.process import WorkerLock, describe, is_held, read_holder, this_process
 from maquette.runs.state import ACTIVE, Change, State, rebuild, state_from
@@ -172,25 +172,30 @@ class Run:
         fill: Callable[[Path], None],
         *,
         best: bool,
+        lasting: bool = True,
         measure_now: bool = False,
     ) -> Callable[[], Checkpoint]:
         """The first half of `commit_checkpoint`, after which what was saved may change.
 
         Returns the second half, for which any thread may wait. No other one may begin meanwhile.
-        With `measure_now` that half leaves the processor alone.
+        One that isn't `lasting` outlives its worker, but perhaps not a power cut. With
+        `measure_now` the second half leaves the processor alone.
         """
         folder = self.checkpoints_path / f"step-{step:08d}"
         if folder.exists():
             durable.remove_folder(folder)
-        extra: dict[str, Any] = {"step": step, "best": best}
+        extra: dict[str, Any] = {"step": step, "best": best, "lasting": lasting}
         with contextlib.suppress(OSError):  # a run need not have one
             extra["tokenizer"] = digest(self.tokenizer_path)
-        commit_folder = durable.begin_folder(folder, fill, extra=extra, measure_now=measure_now)
+        commit_folder = durable.begin_folder(
+            folder, fill, extra=extra, measure_now=measure_now, sync=lasting
+        )
 
         def commit() -> Checkpoint:
             written = commit_folder()
-            self._verified[step] = _look_of(folder)
-            durable.write_text(self.checkpoints_path / "latest", f"{folder.name}\n")
+            self._verified[step] = look_of(folder)
+            hint = self.checkpoints_path / "latest"
+            durable.write_text(hint, f"{folder.name}\n", sync=lasting)
             if best:
                 durable.write_text(self.checkpoints_path / "best", f"{folder.name}\n")
             return Checkpoint(step, folder, best, written)
@@ -245,23 +250,27 @@ class Run:
         """Remove all but the newest `keep` checkpoints; returns the steps removed.
 
         Stays: the best one, and the newest two whose every byte has been read and found right
-        (in this process, and no file has changed since), so that there is always one to go back to.
+        (in this process, and no file has changed since), so that there is always one to go back to;
+        and of those that outlast a power cut the newest two.
         """
         steps: list[int] = []
-        sound = 0
+        sound = lasting = 0
         best_kept = False
         folders = self._checkpoint_folders()
         for rank, (step, folder) in enumerate(reversed(folders)):
             try:
-                checkpoint = _checkpoint(folder, read_manifest(folder))
-                look = _look_of(folder)
-                if sound < 2 and self._verified.get(step) != look:
+                manifest = read_manifest(folder)
+                checkpoint, lasts = _checkpoint(folder, manifest), manifest.get("lasting", True)
+                look = look_of(folder)
+                counts = sound < 2 or (lasts and lasting < 2)
+                if counts and self._verified.get(step) != look:
                     verify_folder(folder)
                     self._verified[step] = look
             except DamagedError:
                 continue  # it may be all that somebody has; it is not ours to throw away
-            needed = rank < keep or sound < 2 or (checkpoint.best and not best_kept)
+            needed = rank < keep or counts or (checkpoint.best and not best_kept)
             sound += 1
+            lasting += lasts
             best_kept = best_kept or checkpoint.best
             if not needed:
                 durable.remove_folder(folder)
@@ -428,10 +437,3 @@ def _checkpoint(
         raise DamagedError(f"{folder} is missing") from None
     best = manifest.get("best") is True
     return Checkpoint(int(folder.name.removeprefix("step-")), folder, best, size, passed_over)
-
-
-def _look_of(folder: Path) -> object:
-    """Something that differs once a file of the folder has been written to."""
-    with durable.os_errors("read", folder):
-        stats = {path: path.stat() for path in sorted(folder.rglob("*"))}
-    return [(path, stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]

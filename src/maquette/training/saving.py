@@ -16,6 +16,10 @@ class SaveRhythm:
     least to saving and to repeating together (Young 1974, doi:10.1145/361147.361115). The cost is
     that of the last save. The mean time is what the run has lived for each time that its worker was
     killed; until the first time, what it has lived so far.
+
+    Power is cut more rarely than workers are killed. So in a run that was killed, what the clock
+    asks for need outlast a power cut only as often as it would be saved if there were no kills; the
+    rest needn't wait for the disk, nor load it.
     """
 
     def __init__(
@@ -30,20 +34,28 @@ class SaveRhythm:
         self._kills = kills
         self._clock = clock
         self._cost_seconds = _FIRST_COST_SECONDS
-        self._saved_at = clock()
+        self._saved_at = self._lasting_at = clock()
         self._born_at = self._saved_at - lived_seconds
         self._saving = False
+        self._by_clock = False
 
     def due(self, step: int) -> bool:
         """Whether to save after this step: by the clock never while a save is on its way."""
         if self._every is not None:
             return step % self._every == 0
-        return not self._saving and self._clock() - self._saved_at >= self.interval_seconds
+        passed = self._clock() - self._saved_at
+        self._by_clock = not self._saving and passed >= self.interval_seconds
+        return self._by_clock
 
-    def began(self) -> None:
-        """Take in that a checkpoint of this moment is being saved."""
-        self._saving = True
-        self._saved_at = self._clock()
+    def began(self) -> bool:
+        """Take in that one of this moment is being saved; whether it should outlast a power cut."""
+        now = self._clock()
+        lasting = not self._by_clock or now - self._lasting_at >= self.lasting_seconds
+        self._saving, self._by_clock = True, False
+        self._saved_at = now
+        if lasting:
+            self._lasting_at = now
+        return lasting
 
     def saved(self, cost_seconds: float) -> None:
         """Take in that the checkpoint is there, and how much of the training's time it took."""
@@ -53,8 +65,13 @@ class SaveRhythm:
     @property
     def interval_seconds(self) -> float:
         """Seconds between checkpoints."""
-        life = (self._clock() - self._born_at) / max(1, self._kills)
-        if self._kills:
-            return math.sqrt(2 * self._cost_seconds * life)
-        youngs = math.sqrt(2 * self._cost_seconds * min(life, _LIFE_SECONDS))
-        return max(youngs, self._cost_seconds / _COST_SHARE)
+        if not self._kills:
+            return self.lasting_seconds
+        life = (self._clock() - self._born_at) / self._kills
+        return math.sqrt(2 * self._cost_seconds * life)
+
+    @property
+    def lasting_seconds(self) -> float:
+        """Seconds between those that outlast a power cut."""
+        life = min(self._clock() - self._born_at, _LIFE_SECONDS)
+        return max(math.sqrt(2 * self._cost_seconds * life), self._cost_seconds / _COST_SHARE)

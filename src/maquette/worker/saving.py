@@ -34,12 +34,15 @@ class Saver:
         self._thread = ThreadPoolExecutor(1, initializer=_make_way)
         self._on_its_way: Future[CheckpointSaved] | None = None
 
-    def begin(self, due: CheckpointDue) -> None:
-        """Save the training as it is now; `saved` says when that is done. Raises RunError."""
+    def begin(self, due: CheckpointDue, *, lasting: bool = True) -> None:
+        """Save the training as it is now; `saved` says when that is done. Raises RunError.
+
+        One that isn't `lasting` survives kills, but perhaps not a power cut.
+        """
         assert self._on_its_way is None, "one at a time"
         begin = time.perf_counter()
         commit = self._run.begin_checkpoint(
-            due.step, self._save, best=due.best, measure_now=self._on_cpu
+            due.step, self._save, best=due.best, lasting=lasting, measure_now=self._on_cpu
         )
         stood_still = time.perf_counter() - begin
         self._on_its_way = self._thread.submit(self._finish, due, commit, stood_still)

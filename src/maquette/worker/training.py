@@ -169,8 +169,7 @@ def _saving(
                 yield saved
             yield event
             if isinstance(event, CheckpointDue):
-                rhythm.began()
-                saver.begin(event)
+                saver.begin(event, lasting=rhythm.began())
     finally:
         with contextlib.suppress(MaquetteError):  # an error before it is the one to hear of
             if saved := saver.saved(wait=True):
