@@ -28,7 +28,7 @@ def is_left_by_tools(file: Path) -> bool:
     return file.parts[0].startswith((".", "__pycache__", "out")) or "__pycache__" in file.parts
 
 
-MADE = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir())
+MADE = sorted(path.name for path in EXAMPLES.iterdir() if (path / "blueprint.json").exists())
 
 
 def test_every_preset_has_one() -> None:

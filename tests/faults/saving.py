@@ -23,18 +23,20 @@ _CALLS = (
 )  # fmt: skip
 
 
+def _write(path: Path, data: bytes) -> None:
+    """By system calls, for those that count them."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+    os.write(handle, data)
+    os.close(handle)
+
+
 def checkpoint_files(step: int) -> Callable[[Path], None]:
     """Writes a small checkpoint's files, one of them in a folder of its own."""
 
-    def write(path: Path, data: bytes) -> None:  # by system calls, for those that count them
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
-        os.write(handle, data)
-        os.close(handle)
-
     def fill(folder: Path) -> None:
-        write(folder / "model.safetensors", bytes([step]) * 40)
+        _write(folder / "model.safetensors", bytes([step]) * 40)
         (folder / "inner").mkdir()
-        write(folder / "inner" / "trainer.json", f'{{"step": {step}}}\n'.encode())
+        _write(folder / "inner" / "trainer.json", f'{{"step": {step}}}\n'.encode())
 
     return fill
 
@@ -45,8 +47,12 @@ def save(run: Run, step: int, *, best: bool = False) -> None:
 
 
 def save_in_between(run: Run, step: int) -> None:
-    """Commit a small checkpoint that needn't outlast a power cut."""
-    run.begin_checkpoint(step, checkpoint_files(step), best=False, lasting=False)()
+    """Commit a checkpoint of one file that needn't outlast a power cut."""
+
+    def fill(folder: Path) -> None:
+        _write(folder / "model.safetensors", bytes([step]) * 40)
+
+    run.begin_checkpoint(step, fill, best=False, lasting=False)()
 
 
 def save_and_prune(folder: Path, mark: Mark) -> None:
