@@ -3,6 +3,7 @@
 A file or folder is written under a temporary name (`.tmp-...`, beside its place), synced, renamed,
 and then the folder that holds it is synced. So a reader finds the old content or the new, never a
 third thing. A folder carries `manifest.json`: size and SHA-256 of each file, and its own checksum.
+What is written with `sync=False` survives a kill only.
 
 Errors from the operating system become RunError with the path and the cause, and nothing
 half-written stays behind. Standard library only.
